@@ -1,0 +1,23 @@
+ARG BUILD_IMAGE=docker.io/library/node:24-bookworm-slim
+ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY scripts/build.ts scripts/sbom.ts scripts/
+COPY src src
+RUN npm run build && node scripts/sbom.ts > dist/sbom.cdx.json
+
+FROM ${RUNTIME_IMAGE}
+# The bundle and its bill of materials, and nothing of npm: no shell, no package manager, no source.
+LABEL org.opencontainers.image.title="sdr-image-rewriter" \
+      org.opencontainers.image.description="Makes pods of Atlan's Self-Deployed Runtime pull their images from where policy wants them" \
+      org.opencontainers.image.licenses="Apache-2.0"
+WORKDIR /app
+COPY --from=build /build/package.json ./
+COPY --from=build /build/dist ./
+USER 65532:65532
+EXPOSE 8443 8080
+ENTRYPOINT ["/nodejs/bin/node", "/app/sdr-image-rewriter.js"]
+CMD ["serve", "--config", "/etc/sdr-image-rewriter/config.yaml"]

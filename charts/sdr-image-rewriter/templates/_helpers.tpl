@@ -1,0 +1,279 @@
+{{- define "sdr.name" -}}
+{{- .Values.fullnameOverride | default .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "sdr.labels" -}}
+{{ include "sdr.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* These must never change: the selector of a Deployment is immutable. */}}
+{{- define "sdr.selector" -}}
+app.kubernetes.io/name: sdr-image-rewriter
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sdr.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "sdr.name" .) -}}
+{{- end -}}
+
+{{- define "sdr.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the API server calls the Service; the certificate is for this name. */}}
+{{- define "sdr.host" -}}
+{{ include "sdr.name" . }}.{{ .Release.Namespace }}.svc
+{{- end -}}
+
+{{- define "sdr.tlsSecret" -}}
+{{- if eq .Values.tls.mode "existingSecret" -}}
+{{ .Values.tls.existingSecret }}
+{{- else -}}
+{{ include "sdr.name" . }}-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "sdr.cacheFolder" -}}/var/cache/sdr-image-rewriter{{- end -}}
+
+{{/* Seconds of a duration as the configuration writes them. */}}
+{{- define "sdr.seconds" -}}
+{{- $unit := regexFind "[a-z]+$" . -}}
+{{- mulf (trimSuffix $unit . | float64) (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit) -}}
+{{- end -}}
+
+{{/* The configuration file as YAML: config, and what only the chart knows. */}}
+{{- define "sdr.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $tls := dict -}}
+{{- if eq .Values.tls.mode "selfManaged" -}}
+{{- $names := dict "namespace" .Release.Namespace "secret" (include "sdr.tlsSecret" .) "webhookConfiguration" (include "sdr.name" .) -}}
+{{- $tls = dict "selfManaged" (merge $names (dict "dnsNames" (list (include "sdr.host" .))) .Values.tls.selfManaged) -}}
+{{- else -}}
+{{- $tls = dict "certFile" "/etc/sdr-image-rewriter-tls/tls.crt" "keyFile" "/etc/sdr-image-rewriter-tls/tls.key" -}}
+{{- end -}}
+{{- $config = mergeOverwrite $config (dict "server" (dict "tls" $tls "port" (include "sdr.port" . | int)) "ops" (dict "port" (include "sdr.opsPort" . | int))) -}}
+{{- /* An empty cacheFile is kept: it says that there shall be none. */ -}}
+{{- if and (eq $config.procurement "map") (not (hasKey ($config.imageMap | default dict) "cacheFile")) -}}
+{{- $cacheFile := printf "%s/image-map.json" (include "sdr.cacheFolder" .) -}}
+{{- $config = mergeOverwrite $config (dict "imageMap" (dict "cacheFile" $cacheFile)) -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{- define "sdr.port" -}}
+{{ dig "server" "port" 8443 .Values.config }}
+{{- end -}}
+
+{{- define "sdr.opsPort" -}}
+{{ dig "ops" "port" 8080 .Values.config }}
+{{- end -}}
+
+{{/* Not empty where the last good map is kept in a volume of the chart. */}}
+{{- define "sdr.hasCache" -}}
+{{- $config := include "sdr.config" . | fromYaml -}}
+{{- if hasPrefix (printf "%s/" (include "sdr.cacheFolder" .)) (dig "imageMap" "cacheFile" "" $config) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Namespaces that are never asked about: a webhook that guards its own pods cannot heal by itself. */}}
+{{- define "sdr.excludedNamespaces" -}}
+{{- list .Release.Namespace "kube-system" "kube-node-lease" | uniq | toJson -}}
+{{- end -}}
+
+{{/* The namespaces of one mode; called with (dict "root" $ "mode" "enforce"|"audit"). */}}
+{{- define "sdr.namespaceSelector" -}}
+{{- $webhook := .root.Values.webhook -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ include "sdr.excludedNamespaces" .root }}
+  {{- with $webhook.namespaces }}
+  - key: kubernetes.io/metadata.name
+    operator: In
+    values: {{ toJson . }}
+  {{- end }}
+  - key: sdr-image-rewriter.io/mode
+  {{- if and (eq .mode "enforce") (or $webhook.namespaces $webhook.allNamespaces) }}
+    # Selected without a label, so the label can only take away.
+    operator: NotIn
+    values: [audit, none]
+  {{- else }}
+    operator: In
+    values: [{{ .mode }}]
+  {{- end }}
+{{- end -}}
+
+{{- define "sdr.skipLabelSelector" -}}
+matchExpressions:
+  - key: sdr-image-rewriter.io/skip
+    operator: NotIn
+    values: ['true']
+{{- end -}}
+
+{{- define "sdr.podRules" -}}
+- apiGroups: ['']
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods, pods/ephemeralcontainers]
+  scope: Namespaced
+{{- end -}}
+
+{{/* CEL: the kubelet deletes a mirror pod that was changed. */}}
+{{- define "sdr.celNoMirrorPod" -}}
+!has(object.metadata.annotations) ||
+!('kubernetes.io/config.mirror' in object.metadata.annotations)
+{{- end -}}
+
+{{/* CEL: the object selector alone also lets pass what only oldObject or only object is labelled with. */}}
+{{- define "sdr.celNoSkipLabel" -}}
+!has(object.metadata.labels) ||
+!('sdr-image-rewriter.io/skip' in object.metadata.labels) ||
+object.metadata.labels['sdr-image-rewriter.io/skip'] != 'true'
+{{- end -}}
+
+{{/* CEL: the images in one list of a pod; called with (dict "pod" "object" "field" "containers"). */}}
+{{- define "sdr.celImages" -}}
+(has({{ .pod }}.spec.{{ .field }}) ? {{ .pod }}.spec.{{ .field }} : []).map(c, has(c.image) ? c.image : '')
+{{- end -}}
+
+{{/* One webhook; called with (dict "root" $ "mode" "enforce"|"audit"). */}}
+{{- define "sdr.webhook" -}}
+{{- $values := .root.Values -}}
+- name: {{ .mode }}.sdr-image-rewriter.io
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  # An audit must never stand in the way.
+  failurePolicy: {{ ternary $values.webhook.failurePolicy "Ignore" (eq .mode "enforce") }}
+  matchPolicy: Equivalent
+  reinvocationPolicy: IfNeeded
+  timeoutSeconds: {{ $values.webhook.timeoutSeconds }}
+  clientConfig:
+    # In the other modes somebody else writes caBundle; what Helm does not set, it does not take away.
+    {{- if and (eq $values.tls.mode "existingSecret") $values.tls.caBundle }}
+    caBundle: {{ $values.tls.caBundle | b64enc }}
+    {{- end }}
+    service:
+      name: {{ include "sdr.name" .root }}
+      namespace: {{ .root.Release.Namespace }}
+      path: /{{ ternary "mutate" "audit" (eq .mode "enforce") }}
+      port: {{ $values.service.port }}
+  rules:
+    {{- include "sdr.podRules" . | nindent 4 }}
+  namespaceSelector:
+    {{- include "sdr.namespaceSelector" . | nindent 4 }}
+  objectSelector:
+    {{- include "sdr.skipLabelSelector" . | nindent 4 }}
+  {{- if semverCompare ">=1.28-0" .root.Capabilities.KubeVersion.Version }}
+  # They spare a call where nothing can change. Each key is guarded by has(): an expression that fails would
+  # forbid the request under failurePolicy Fail.
+  matchConditions:
+    - name: images-change
+      # On an UPDATE that changes no image nothing may be rewritten: it would restart containers.
+      expression: |-
+        request.operation == 'CREATE' ||
+        (request.operation == 'UPDATE' && (
+          (has(request.subResource) && request.subResource == 'ephemeralcontainers') ||
+          {{- range $index, $field := list "containers" "initContainers" }}
+          {{- if $index }} ||{{ end }}
+          {{ include "sdr.celImages" (dict "pod" "object" "field" $field) }} !=
+          {{ include "sdr.celImages" (dict "pod" "oldObject" "field" $field) }}
+          {{- end }}
+        ))
+    - name: no-mirror-pod
+      expression: |-
+        {{- include "sdr.celNoMirrorPod" . | nindent 8 }}
+    - name: no-skip-label
+      expression: |-
+        {{- include "sdr.celNoSkipLabel" . | nindent 8 }}
+  {{- end }}
+{{- end -}}
+
+{{/* A prefix of image names with its registry: atlanhq is docker.io/atlanhq. As src/core/prefix-rules.ts reads it. */}}
+{{- define "sdr.prefix" -}}
+{{- $text := trimSuffix "/" . -}}
+{{- $first := regexFind "^[^/]*" $text -}}
+{{- if not (or (contains "." $first) (contains ":" $first) (eq $first "localhost") (ne (lower $first) $first)) -}}
+docker.io/{{ $text }}
+{{- else if has $first (list "index.docker.io" "registry-1.docker.io" "registry.hub.docker.com") -}}
+docker.io{{ trimPrefix $first $text }}
+{{- else -}}
+{{ $text }}
+{{- end -}}
+{{- end -}}
+
+{{/* The prefixes of what may be rewritten, normalised, as JSON. */}}
+{{- define "sdr.sources" -}}
+{{- $sources := list -}}
+{{- range .Values.config.sources | default (list "docker.io/atlanhq" "ghcr.io/atlanhq" "registry.atlan.com") -}}
+{{- $sources = append $sources (include "sdr.prefix" .) -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/* The prefixes of what counts as mirrored, normalised, as JSON. */}}
+{{- define "sdr.targets" -}}
+{{- $targets := list -}}
+{{- with .Values.config.containerRegistryBase -}}
+{{- $targets = append $targets (include "sdr.prefix" .) -}}
+{{- end -}}
+{{- range .Values.config.prefixes -}}
+{{- $targets = append $targets (include "sdr.prefix" .target) -}}
+{{- end -}}
+{{- range .Values.config.allowedTargets -}}
+{{- $targets = append $targets (include "sdr.prefix" .) -}}
+{{- end -}}
+{{- toJson $targets -}}
+{{- end -}}
+
+{{/*
+CEL: whether one of the prefixes covers the normalised image n, on a path boundary. Called with a JSON list.
+Behind a registry alone comes a path: registry.example:5000 is another registry than registry.example.
+*/}}
+{{- define "sdr.celCovered" -}}
+{{- $starts := list -}}
+{{- $whole := list -}}
+{{- range fromJsonArray . -}}
+{{- $starts = append $starts (printf "%s/" .) -}}
+{{- if contains "/" . -}}
+{{- $starts = concat $starts (list (printf "%s:" .) (printf "%s@" .)) -}}
+{{- $whole = append $whole . -}}
+{{- end -}}
+{{- end -}}
+(n in {{ toJson $whole }} || {{ toJson $starts }}.exists(p, n.startsWith(p)))
+{{- end -}}
+
+{{/* PromQL: how much a counter grew. Alone, increase() would miss the first count of a series that is new. */}}
+{{- define "sdr.grown" -}}
+sum(({{ . }} unless {{ . }} offset 15m) or increase({{ . }}[15m])) > 0
+{{- end -}}
+
+{{/*
+What helm test asks about, as JSON: an image in scope and, where the rules are known, whether it must be
+rewritten. A map is data that the chart does not see.
+*/}}
+{{- define "sdr.probe" -}}
+{{- $sources := include "sdr.sources" . | fromJsonArray -}}
+{{- $prefix := first $sources -}}
+{{- $isRewritten := false -}}
+{{- if eq .Values.config.procurement "prefix" -}}
+{{- $isRewritten = .Values.config.containerRegistryBase | empty | not -}}
+{{- range .Values.config.prefixes -}}
+{{- $source := include "sdr.prefix" .source -}}
+{{- range $sources -}}
+{{- if and (not $isRewritten) (or (eq $source .) (hasPrefix (printf "%s/" .) $source)) -}}
+{{- $prefix = $source -}}
+{{- $isRewritten = true -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- dict "image" (printf "%s/helm-test:1" $prefix) "isRewritten" $isRewritten | toJson -}}
+{{- end -}}

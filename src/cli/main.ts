@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+const LEAST_NODE = 24;
+const major = Number(process.versions.node.split('.')[0]);
+
+if (major < LEAST_NODE) {
+  process.stderr.write(
+    `sdr-image-rewriter needs Node.js ${LEAST_NODE} or newer; this is ${process.version}. Inside the repository call it through npm, which brings its own.\n`,
+  );
+  process.exitCode = 2;
+} else {
+  const { run } = await import('./program.ts');
+  process.exitCode = await run(process.argv);
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { compareMaps, type MapDiff } from '../core/map-diff.ts';
+import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
+import { count, paint, renderJsonLines } from './output.ts';
+import { loadConfig } from './policy-options.ts';
+
+interface DiffOptions extends MapOptions {
+  readonly failOnRemoval: boolean;
+}
+
+export function addMapDiffCommand(map: Command, finish: (exitCode: number) => void): void {
+  const command = map
+    .command('diff')
+    .description('Says what a new image map adds, removes and changes.')
+    .argument('<old>', 'the map in use: a file, - or a URL')
+    .argument('<new>', 'the map to come: a file, - or a URL')
+    .option('--fail-on-removal', 'exit with 1 where the new map lacks a source', false);
+  addMapOptions(command).action(async (from: string, to: string, options: DiffOptions) => {
+    const config = await loadConfig(options);
+    const diff = compareMaps(await readGoodMap(from, config), await readGoodMap(to, config));
+    process.stdout.write(
+      options.output === 'json' ? renderJsonLines([diffJson(diff)]) : diffText(diff),
+    );
+    finish(options.failOnRemoval && diff.removed.length > 0 ? 1 : 0);
+  });
+}
+
+export function diffJson({ added, removed, changed }: MapDiff): object {
+  return {
+    added: added.map(({ kind, key, target }) => ({ kind, source: key, target })),
+    removed: removed.map(({ kind, key, target }) => ({ kind, source: key, target })),
+    changed: changed.map(({ from, to }) => ({
+      kind: to.kind,
+      source: to.key,
+      from: from.target,
+      to: to.target,
+    })),
+  };
+}
+
+export function diffText({ added, removed, changed }: MapDiff): string {
+  const lines = [
+    ...removed.map(({ key, target }) => paint('red', `- ${key} → ${target}`)),
+    ...added.map(({ key, target }) => paint('green', `+ ${key} → ${target}`)),
+    ...changed.map(({ from, to }) => paint('yellow', `~ ${to.key}: ${from.target} → ${to.target}`)),
+  ];
+  const totals = `${count(added.length, 'source')} added, ${removed.length} removed, ${changed.length} changed`;
+  return [...lines, totals].map((line) => `${line}\n`).join('');
+}

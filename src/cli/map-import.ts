@@ -1,0 +1,87 @@
+import { type Command, Option } from 'commander';
+import { parseDocument } from 'yaml';
+import { type Fault, RewriterError } from '../core/errors.ts';
+import { readMapDocument } from '../core/map-document.ts';
+import {
+  carryDigest,
+  type Imported,
+  importKustomization,
+  importLines,
+} from '../core/map-import.ts';
+import { structuredMap } from '../core/map-writer.ts';
+import { mapError } from '../source/cached-map.ts';
+import { readInput } from './files.ts';
+import { goodMap } from './map-input.ts';
+import { loadConfig, withFaultLines } from './policy-options.ts';
+
+const FORMATS = ['auto', 'lines', 'json', 'kustomize'] as const;
+type Format = (typeof FORMATS)[number];
+
+interface ImportOptions {
+  readonly config?: string;
+  readonly format: Format;
+  readonly faithful: boolean;
+}
+
+export function addMapImportCommand(map: Command): void {
+  map
+    .command('import')
+    .description('Makes an image map of what other tools write, and prints it.')
+    .argument(
+      '<file...>',
+      'source=target lines, CNAB or kbld JSON, or a kustomization; - for standard input',
+    )
+    .addOption(
+      new Option('--format <format>', 'what the files hold').choices(FORMATS).default('auto'),
+    )
+    .option(
+      '--faithful',
+      'the mirror copies byte for byte: carry over the digests of sources',
+      false,
+    )
+    .option('--config <file>', 'configuration with allowedTargets and limits')
+    .action(async (files: string[], options: ImportOptions) => {
+      const config = await loadConfig(options);
+      const imported: Imported[] = [];
+      for (const file of files) {
+        const text = (await readInput(file)).toString('utf8');
+        const one = read(text, options.format, config.imageMap.maxBytes);
+        if (one.faults.length > 0) {
+          throw withFaultLines(importError(file, one.faults));
+        }
+        for (const note of one.notes) {
+          process.stderr.write(`note: ${file}: ${note}\n`);
+        }
+        imported.push(one);
+      }
+      const lines = imported.flatMap((one) => one.lines);
+      const entries = options.faithful ? lines.map(carryDigest) : lines;
+      const merged = goodMap(Buffer.from(JSON.stringify(entries)), files.join(', '), config);
+      process.stdout.write(`${JSON.stringify(structuredMap(merged), null, 2)}\n`);
+    });
+}
+
+function read(text: string, format: Format, maxBytes: number): Imported {
+  switch (format === 'auto' ? detect(text) : format) {
+    case 'json': {
+      const { lines, faults } = readMapDocument(Buffer.from(text), maxBytes);
+      return { lines, faults, notes: [] };
+    }
+    case 'kustomize':
+      return importKustomization(parseDocument(text).toJS());
+    case 'lines':
+      return importLines(text);
+  }
+}
+
+function detect(text: string): Exclude<Format, 'auto'> {
+  if (/^\s*[[{]/.test(text)) {
+    return 'json';
+  }
+  return /^images:/m.test(text) ? 'kustomize' : 'lines';
+}
+
+function importError(file: string, faults: readonly Fault[]): RewriterError {
+  const { code, message } = mapError(faults, file);
+  return new RewriterError(code, message, { faults });
+}

@@ -1,0 +1,99 @@
+import type { Command } from 'commander';
+import type { Config } from '../config.ts';
+import type { Fault } from '../core/errors.ts';
+import type { ImageMap } from '../core/image-map.ts';
+import { lintImageMap, type LintWarning } from '../core/map-lint.ts';
+import { createPolicy } from '../core/policy.ts';
+import { addMapOptions, checkMap, type MapOptions, readMapBytes } from './map-input.ts';
+import { count, paint, renderJsonLines } from './output.ts';
+import { loadConfig } from './policy-options.ts';
+
+interface LintOptions extends MapOptions {
+  readonly require: readonly string[];
+}
+
+interface LintReport {
+  readonly file: string;
+  readonly ok: boolean;
+  readonly serial: number | null;
+  readonly entries: number;
+  readonly faults: readonly Fault[];
+  readonly warnings: readonly LintWarning[];
+}
+
+export function addMapLintCommand(map: Command, finish: (exitCode: number) => void): void {
+  const command = map
+    .command('lint')
+    .description('Finds every fault of image maps, and what is suspicious in them.')
+    .argument('<map...>', 'files, - for standard input, or s3:// and https:// URLs')
+    .option('--require <image...>', 'images that the map must have a rule for', []);
+  addMapOptions(command).action(async (places: string[], options: LintOptions) => {
+    const config = await loadConfig(options);
+    for (const place of places) {
+      const report = lint(place, await readMapBytes(place, config), config, options.require);
+      process.stdout.write(
+        options.output === 'json' ? renderJsonLines([report]) : reportText(report),
+      );
+      finish(report.ok ? 0 : 1);
+    }
+  });
+}
+
+function lint(
+  file: string,
+  bytes: Uint8Array,
+  config: Config,
+  required: readonly string[],
+): LintReport {
+  const checked = checkMap(bytes, config);
+  if ('faults' in checked) {
+    return { file, ok: false, serial: null, entries: 0, faults: checked.faults, warnings: [] };
+  }
+  const { map } = checked;
+  const faults = missingImages(map, config, required);
+  return {
+    file,
+    ok: faults.length === 0,
+    serial: map.serial ?? null,
+    entries: map.entries.length,
+    faults,
+    warnings: lintImageMap(map, config.sources),
+  };
+}
+
+/** The images that this map alone, without the configured prefixes, would leave where they are. */
+function missingImages(rules: ImageMap, { sources }: Config, required: readonly string[]): Fault[] {
+  const policy = createPolicy({
+    procurement: 'map',
+    sources,
+    unmapped: 'warn',
+    imagePullSecrets: [],
+    annotate: false,
+    map: { rules, identity: { location: '', serial: rules.serial, etag: '' } },
+  });
+  return required.flatMap((image): Fault[] => {
+    const decision = policy.decide(image);
+    if (decision.outcome === 'rewritten') {
+      return [];
+    }
+    const message = `${image} must have a rule and stays as it is (${decision.reason})`;
+    return [{ code: 'MAP_REQUIRED_MISSING', path: '$', message }];
+  });
+}
+
+function reportText({ file, ok, serial, entries, faults, warnings }: LintReport): string {
+  const lines = [
+    ...faults.map(
+      ({ path, message, code }) => `${paint('red', 'fault')}    ${path}: ${message} [${code}]`,
+    ),
+    ...warnings.map(
+      ({ path, message, code }) => `${paint('yellow', 'warning')}  ${path}: ${message} [${code}]`,
+    ),
+  ];
+  const verdict = ok
+    ? `${paint('green', 'good')}: serial ${serial ?? 'none'}, ${count(entries, 'entry', 'entries')}, ${count(warnings.length, 'warning')}`
+    : `${paint('red', 'refused')}: ${count(faults.length, 'fault')}`;
+  return [`${file}: ${verdict}`, ...lines.map((line) => `  ${line}`)]
+    .map((line) => `${line}\n`)
+    .join('');
+}

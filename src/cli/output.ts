@@ -1,0 +1,60 @@
+import { styleText } from 'node:util';
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Colours a text where standard output is a terminal that wants colours. */
+export function paint(style: Style, text: string): string {
+  return styleText(style, text, { stream: process.stdout });
+}
+
+export interface Column {
+  readonly title: string;
+  readonly style?: ((value: string) => Style | undefined) | undefined;
+}
+
+/** Aligned columns under a bold head; the last one is not padded. */
+export function renderTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string {
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
+  );
+  const pad = (text: string, index: number): string =>
+    index === columns.length - 1 ? text : text.padEnd(widths[index] ?? 0);
+  const head = columns.map(({ title }, index) => paint('bold', pad(title, index))).join('  ');
+  const lines = rows.map((row) =>
+    row
+      .map((value, index) => {
+        const style = columns[index]?.style?.(value);
+        const padded = pad(value, index);
+        return style === undefined ? padded : paint(style, padded);
+      })
+      .join('  '),
+  );
+  return [head, ...lines].map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+/** One JSON document a line. */
+export function renderJsonLines(values: readonly unknown[]): string {
+  return values.map((value) => `${JSON.stringify(value)}\n`).join('');
+}
+
+export function outcomeStyle(outcome: string): Style | undefined {
+  switch (outcome) {
+    case 'rewritten':
+      return 'green';
+    case 'unmapped':
+      return 'yellow';
+    case 'invalid':
+    case 'denied':
+      return 'red';
+    default:
+      return undefined;
+  }
+}
+
+/** `1 fault`, `2 faults`. */
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}

@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import jsonpatch from 'fast-json-patch';
+import { admit, type Admission } from '../core/admission.ts';
+import { isInvalid } from '../core/errors.ts';
+import { isRecord } from '../core/json-path.ts';
+import { imageLabel } from '../core/pod-images.ts';
+import type { Policy } from '../core/policy.ts';
+import { decodeReview, encodeReview } from '../server/review-codec.ts';
+import { readInput } from './files.ts';
+import { outcomeStyle, renderTable } from './output.ts';
+import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
+
+type Answered = Extract<Admission, { kind: 'answered' }>;
+
+interface ReplayOptions extends PolicyOptions {
+  readonly output: 'table' | 'json';
+  readonly preview: boolean;
+}
+
+export function addReplayCommand(program: Command, finish: (exitCode: number) => void): void {
+  const command = program
+    .command('replay')
+    .description(
+      'Decides saved AdmissionReviews and prints the response review of each, one a line.',
+    )
+    .argument('<review...>', 'JSON files with one review, or one a line; - for standard input')
+    .option('--preview', 'print the object with the patch applied in place of the response', false);
+  addPolicyOptions(command, 'json').action(async (files: string[], options: ReplayOptions) => {
+    const policy = await loadPolicy(options);
+    for (const file of files) {
+      for (const body of splitReviews(await readInput(file))) {
+        finish(replay(file, body, policy, options));
+      }
+    }
+  });
+}
+
+function replay(file: string, body: Buffer, policy: Policy, options: ReplayOptions): number {
+  const decoded = decodeReview(body);
+  if (isInvalid(decoded)) {
+    process.stderr.write(`error: ${file}: ${decoded.message} [${decoded.invalid}]\n`);
+    return 1;
+  }
+  const admission = admit(decoded.review, policy, 'enforce');
+  if (admission.kind === 'refused') {
+    process.stderr.write(`error: ${file}: ${admission.message} [${admission.code}]\n`);
+    return 1;
+  }
+  process.stdout.write(render(decoded.review, admission, options));
+  return 0;
+}
+
+function render(review: unknown, admission: Answered, { preview, output }: ReplayOptions): string {
+  if (preview) {
+    return `${JSON.stringify(patchedObject(review, admission))}\n`;
+  }
+  return output === 'json' ? `${encodeReview(admission.response)}\n` : verdictTable(admission);
+}
+
+/** The object of the request as the API server would have it after the patch. */
+function patchedObject(review: unknown, { response }: Answered): unknown {
+  const request = isRecord(review) ? review.request : undefined;
+  const object = isRecord(request) ? request.object : undefined;
+  return response.patch.length === 0
+    ? object
+    : jsonpatch.applyPatch(object, response.patch, true, false).newDocument;
+}
+
+/** A file holds one review in any layout, or one review a line. */
+function splitReviews(bytes: Buffer): Buffer[] {
+  const isOne = !isInvalid(decodeReview(bytes));
+  const lines = bytes
+    .toString('utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  const everyLineIsOne = lines.every((line) => !isInvalid(decodeReview(Buffer.from(line))));
+  return isOne || !everyLineIsOne ? [bytes] : lines.map((line) => Buffer.from(line));
+}
+
+function verdictTable({ record }: Answered): string {
+  const { operation, namespace, pod, outcome, reason, verdicts } = record;
+  const title = `${operation} ${namespace ?? '-'}/${pod ?? '-'}: ${outcome}${reason === undefined ? '' : ` (${reason})`}\n`;
+  if (verdicts.length === 0) {
+    return title;
+  }
+  const rows = verdicts.map(({ image, decision }) => {
+    const isRewritten = decision.outcome === 'rewritten';
+    return [
+      imageLabel(image),
+      image.image,
+      decision.outcome,
+      isRewritten ? decision.target : '-',
+      isRewritten ? decision.rule : decision.reason,
+    ];
+  });
+  const columns = [
+    { title: 'WHERE' },
+    { title: 'IMAGE' },
+    { title: 'OUTCOME', style: outcomeStyle },
+    { title: 'TARGET' },
+    { title: 'WHY' },
+  ];
+  return `${title}${renderTable(columns, rows)}`;
+}

@@ -1,0 +1,84 @@
+import type { Command } from 'commander';
+import type { ErrorCode } from '../core/errors.ts';
+import type { Decision, Policy, Reason, Rule } from '../core/policy.ts';
+import { canonicalText } from '../core/reference.ts';
+import { readInput } from './files.ts';
+import { outcomeStyle, renderJsonLines, renderTable } from './output.ts';
+import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
+
+/** One line of `resolve --output json`. */
+export interface Resolution {
+  readonly image: string;
+  /** Full form with registry and tag; null where the image is invalid. */
+  readonly canonical: string | null;
+  readonly outcome: Decision['outcome'];
+  /** What to pull in place of the image; null where it stays. */
+  readonly target: string | null;
+  readonly rule: Rule | null;
+  /** Why it stays; null where it was rewritten. */
+  readonly reason: Reason | ErrorCode | null;
+}
+
+export function resolveImage(policy: Policy, image: string): Resolution {
+  const decision = policy.decide(image);
+  const isRewritten = decision.outcome === 'rewritten';
+  return {
+    image,
+    canonical: decision.outcome === 'invalid' ? null : canonicalText(decision.reference),
+    outcome: decision.outcome,
+    target: isRewritten ? decision.target : null,
+    rule: isRewritten ? decision.rule : null,
+    reason: isRewritten ? null : decision.reason,
+  };
+}
+
+export function addResolveCommand(program: Command, finish: (exitCode: number) => void): void {
+  const command = program
+    .command('resolve')
+    .description('Says what each image becomes and why.')
+    .argument('<image...>', 'images, or - for one a line on standard input');
+  addPolicyOptions(command, 'table').action(
+    async (images: string[], options: PolicyOptions & { output: string }) => {
+      const policy = await loadPolicy(options);
+      const resolutions = (await expandInput(images)).map((image) => resolveImage(policy, image));
+      process.stdout.write(
+        options.output === 'json' ? renderJsonLines(resolutions) : resolutionTable(resolutions),
+      );
+      const hasFault = resolutions.some(
+        ({ outcome }) =>
+          outcome === 'invalid' || (outcome === 'unmapped' && policy.unmapped !== 'allow'),
+      );
+      finish(hasFault ? 1 : 0);
+    },
+  );
+}
+
+async function expandInput(images: readonly string[]): Promise<string[]> {
+  const expanded: string[] = [];
+  for (const image of images) {
+    if (image === '-') {
+      const lines = (await readInput('-')).toString('utf8').split(/\r?\n/);
+      expanded.push(...lines.filter((line) => line.trim() !== ''));
+    } else {
+      expanded.push(image);
+    }
+  }
+  return expanded;
+}
+
+function resolutionTable(resolutions: readonly Resolution[]): string {
+  return renderTable(
+    [
+      { title: 'IMAGE' },
+      { title: 'OUTCOME', style: outcomeStyle },
+      { title: 'TARGET' },
+      { title: 'WHY' },
+    ],
+    resolutions.map(({ image, outcome, target, rule, reason }) => [
+      image,
+      outcome,
+      target ?? '-',
+      rule ?? reason ?? '',
+    ]),
+  );
+}

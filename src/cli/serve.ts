@@ -1,0 +1,173 @@
+import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import closeWithGrace from 'close-with-grace';
+import { type Config, environment } from '../config.ts';
+import { createEventLog, type EventLog } from '../log.ts';
+import { createMetrics } from '../metrics.ts';
+import { createAuditor } from '../server/audit.ts';
+import {
+  type CertificateSource,
+  fileCertificates,
+  selfManagedCertificates,
+  trialCertificates,
+} from '../server/certificates.ts';
+import { Drain } from '../server/drain.ts';
+import { listen, reachable } from '../server/listen.ts';
+import { buildOps, servedFingerprint } from '../server/ops.ts';
+import { Runtime } from '../server/runtime.ts';
+import { describeStatus } from '../server/status.ts';
+import type { ServingCertificate } from '../server/tls.ts';
+import { buildWebhook, type WebhookServer } from '../server/webhook.ts';
+import { createSource } from '../source/create-source.ts';
+import { watchFiles } from '../source/watch-file.ts';
+import { VERSION } from '../version.ts';
+import { readTextFile } from './files.ts';
+
+/** The API server and kube-proxy need a while to learn that this replica goes away. */
+const SERVE_ON = 10_000;
+const DRAIN_DEADLINE = 20_000;
+const GRACE = SERVE_ON + DRAIN_DEADLINE + 2000;
+
+export interface ServeOptions {
+  readonly config: string;
+  readonly selfSigned: boolean;
+}
+
+/** Starts the webhook; a signal ends it. The one place where the server's parts are put together. */
+export async function serve({ config: file, selfSigned }: ServeOptions): Promise<void> {
+  const path = resolve(file);
+  const log = createEventLog('info');
+  const metrics = createMetrics();
+  const runtime = await Runtime.create({
+    path,
+    readConfig: () => readTextFile(path),
+    createSource: (settings) => createSource(settings, environment()),
+    log,
+    metrics,
+  });
+  const { config } = runtime;
+  const trial = selfSigned ? await trialCertificates() : undefined;
+  const certificates = trial ?? configuredCertificates(config, log);
+
+  let webhook: WebhookServer | undefined;
+  let served: ServingCertificate | undefined;
+  const note = (certificate: ServingCertificate): void => {
+    if (certificate.fingerprint === served?.fingerprint) return;
+    served = certificate;
+    const { notAfter, fingerprint } = certificate;
+    metrics.tlsNotAfter.set(notAfter.getTime() / 1000);
+    log.write('info', 'tls.loaded', { notAfter: notAfter.toISOString(), fingerprint });
+  };
+
+  const ops = buildOps({
+    registry: metrics.registry,
+    status: () => describeStatus(runtime, served, drain.isDraining),
+    readiness: async () => ({
+      mapLoaded: runtime.policy !== undefined,
+      notDraining: !drain.isDraining,
+      tlsServing: await showsCertificate(webhook, served),
+      tlsTrusted: certificates.isTrusted(),
+    }),
+  });
+  const drain = new Drain({
+    deadline: DRAIN_DEADLINE,
+    log,
+    closeWebhook: () => webhook?.close() ?? Promise.resolve(),
+    closeOps: () => ops.close(),
+  });
+  const stopWatching = watchFiles([path], () => void runtime.reload());
+  const release = async (): Promise<void> => {
+    stopWatching();
+    runtime.stop();
+    await certificates.stop();
+  };
+  handleSignals(runtime, drain, log, release);
+
+  try {
+    void runtime.start();
+    const opsUrl = await listen(ops, config.ops);
+    const first = await certificates.first();
+    webhook = buildWebhook({
+      certificate: first,
+      clients: clientCheck(config),
+      policy: () => runtime.policy,
+      auditor: createAuditor(log, metrics, () => runtime.map?.age),
+      isDraining: () => drain.isDraining,
+    });
+    const { server } = webhook;
+    note(first);
+    certificates.watch((next) => {
+      server.setSecureContext(next.context);
+      note(next);
+    });
+    const url = await listen(webhook, config.server);
+    log.write('info', 'server.started', { url, opsUrl, version: VERSION });
+    if (trial !== undefined) {
+      process.stderr.write(trialText(url, opsUrl, trial.caFile));
+    }
+  } catch (error) {
+    await release();
+    await ops.close();
+    throw error;
+  }
+}
+
+function configuredCertificates({ server: { tls } }: Config, log: EventLog): CertificateSource {
+  return tls.selfManaged === undefined
+    ? fileCertificates(tls, log)
+    : selfManagedCertificates(tls, log);
+}
+
+function clientCheck({ server: { tls } }: Config): { subjects: readonly string[] } | undefined {
+  return tls.clientCAFile === '' ? undefined : { subjects: tls.clientSubjects };
+}
+
+async function showsCertificate(
+  webhook: WebhookServer | undefined,
+  certificate: ServingCertificate | undefined,
+): Promise<boolean> {
+  const address = webhook?.server.address() as AddressInfo | null | undefined;
+  return (
+    address != null && (await servedFingerprint(reachable(address))) === certificate?.fingerprint
+  );
+}
+
+function handleSignals(
+  runtime: Runtime,
+  drain: Drain,
+  log: EventLog,
+  release: () => Promise<void>,
+): void {
+  process.on('SIGHUP', () => {
+    void runtime.reload();
+    void runtime.map?.refresh();
+  });
+  // SIGHUP asks for a refresh, not for the end; a start that failed has nothing to drain.
+  closeWithGrace(
+    { delay: GRACE, logger: false, skip: ['SIGHUP', 'beforeExit'] },
+    async ({ signal, err }) => {
+      if (err !== undefined) {
+        const error = err instanceof Error ? (err.stack ?? err.message) : String(err);
+        log.write('error', 'server.failed', { error });
+        log.flush();
+        return;
+      }
+      // Whoever presses ^C waits for nothing but the requests in flight.
+      await drain.run(signal ?? 'close', signal === 'SIGINT' ? 0 : SERVE_ON);
+      await release();
+    },
+  );
+}
+
+function trialText(url: string, opsUrl: string, caFile: string): string {
+  const [port, opsPort] = [new URL(url).port, new URL(opsUrl).port];
+  return `
+A trial with a certificate that lasts a day. Send it a review:
+
+  curl --cacert ${caFile} -H 'content-type: application/json' \\
+    --data @review.json https://localhost:${port}/mutate
+
+  curl http://localhost:${opsPort}/status
+
+`;
+}

@@ -1,0 +1,113 @@
+import { imageLabel } from './pod-images.ts';
+import { type MapIdentity, type Policy, REASONS } from './policy.ts';
+import { canonicalText } from './reference.ts';
+import type { ImageVerdict, Mode } from './verdict.ts';
+
+/** What the API server's documentation advises; it cuts longer ones. */
+export const WARNING_LIMIT = 120;
+/** The API server drops warnings past 4096 characters in all. */
+const WARNINGS_LIMIT = 20;
+const SUMMARY_LIMIT = 2048;
+const DENIED_NAMED = 5;
+
+/** `serial=42 etag=…` as annotations and audit annotations have it. */
+export function mapText({ serial, etag }: MapIdentity): string {
+  return serial === undefined ? `etag=${etag}` : `serial=${serial} etag=${etag}`;
+}
+
+/** One warning for each image that the author of the pod should know of. */
+export function warningsFor(
+  verdicts: readonly ImageVerdict[],
+  { unmapped }: Pick<Policy, 'unmapped'>,
+  mode: Mode,
+): string[] {
+  const warnings = verdicts.flatMap(({ image, decision }): string[] => {
+    const label = imageLabel(image);
+    switch (decision.outcome) {
+      case 'kept':
+        return [];
+      case 'rewritten':
+        return mode === 'audit' ? [warning(`${label} would be pulled from`, decision.target)] : [];
+      case 'invalid':
+        return [warning(`${label} has an invalid image (${decision.reason}):`, image.image)];
+      case 'unmapped': {
+        if (unmapped === 'allow') {
+          return [];
+        }
+        const verb = unmapped === 'warn' ? 'no rule' : mode === 'audit' ? 'would deny' : 'denied';
+        const head = `${label}: ${verb} (${decision.reason}) for`;
+        return [warning(head, canonicalText(decision.reference))];
+      }
+    }
+  });
+  if (warnings.length <= WARNINGS_LIMIT) {
+    return warnings;
+  }
+  const rest = warnings.length - WARNINGS_LIMIT + 1;
+  return [
+    ...warnings.slice(0, WARNINGS_LIMIT - 1),
+    `sdr-image-rewriter: ${rest} more images of this pod have warnings`,
+  ];
+}
+
+/** Fits the limit by cutting the middle of the image, whose two ends say most. */
+function warning(head: string, image: string): string {
+  const start = `sdr-image-rewriter: ${cut(printable(head), WARNING_LIMIT / 2)} `;
+  const room = WARNING_LIMIT - start.length;
+  const shown = printable(
+    image.length > WARNING_LIMIT ? `${image.slice(0, 60)}${image.slice(-60)}` : image,
+  );
+  if (shown.length <= room && image.length <= WARNING_LIMIT) {
+    return start + shown;
+  }
+  const half = Math.floor((room - 1) / 2);
+  // A cut may leave half of a surrogate pair.
+  return `${start}${shown.slice(0, half)}…${shown.slice(-half)}`.toWellFormed();
+}
+
+/** The sentence of a 403: names every image (up to five), the map and what to do. */
+export function denialMessage(verdicts: readonly ImageVerdict[], { map }: Policy): string {
+  const named: string[] = [];
+  let count = 0;
+  for (const { image, decision } of verdicts) {
+    if (decision.outcome !== 'unmapped') {
+      continue;
+    }
+    count += 1;
+    if (count <= DENIED_NAMED) {
+      const reason = REASONS[decision.reason];
+      named.push(
+        `${imageLabel(image)} wants ${canonicalText(decision.reference)} (${decision.reason}: ${reason})`,
+      );
+    }
+  }
+  const more = count > DENIED_NAMED ? ` and ${count - DENIED_NAMED} more images` : '';
+  const rules =
+    map === undefined
+      ? 'the configured prefixes'
+      : `the image map ${map.location} (serial ${map.serial ?? 'none'})`;
+  return `sdr-image-rewriter: ${named.join('; ')}${more}: not covered by ${rules}; add a rule, or ask whoever publishes the map to`;
+}
+
+/** Joins lines for an audit annotation, bounded in length. */
+export function summary(lines: readonly string[]): string {
+  let text = '';
+  for (const [index, line] of lines.entries()) {
+    const next = index === 0 ? line : `${text}, ${line}`;
+    if (next.length > SUMMARY_LIMIT) {
+      const rest = lines.length - index;
+      return index === 0 ? cut(line, SUMMARY_LIMIT) : `${text}, and ${rest} more`;
+    }
+    text = next;
+  }
+  return text;
+}
+
+function cut(text: string, limit: number): string {
+  return text.length <= limit ? text : `${text.slice(0, limit - 1).toWellFormed()}…`;
+}
+
+/** A warning travels in an HTTP header, where control characters would make the API server drop it. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}|\p{Cs}/gu, '?');
+}

@@ -1,0 +1,300 @@
+import type { ErrorCode } from './errors.ts';
+import { isRecord } from './json-path.ts';
+import {
+  annotationOperations,
+  imageOperations,
+  type PatchOperation,
+  pullSecretOperations,
+  type Rewrite,
+} from './patch.ts';
+import { imageLabel, listPodImages, type PodImage } from './pod-images.ts';
+import type { MapIdentity, Policy } from './policy.ts';
+import { canonicalText } from './reference.ts';
+import { type ImageVerdict, type Mode, reasonOf } from './verdict.ts';
+import { denialMessage, mapText, summary, warningsFor } from './admission-text.ts';
+
+export const SKIP_LABEL = 'sdr-image-rewriter.io/skip';
+export const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** Why a whole request was left alone. */
+export const REQUEST_REASONS = {
+  'not-a-pod': 'the resource is not `pods` or `pods/ephemeralcontainers`',
+  'operation-ignored': 'the operation is neither CREATE nor UPDATE',
+  'no-object': 'the request has no object, as on DELETE',
+  'no-old-object': 'an UPDATE without `oldObject`: what runs is unknown, so nothing is touched',
+  'mirror-pod': `the pod has the annotation \`${MIRROR_POD_ANNOTATION}\` of a static pod`,
+  'skip-label': `the pod has the label \`${SKIP_LABEL}: "true"\``,
+} as const;
+export type RequestReason = keyof typeof REQUEST_REASONS;
+
+/** The body of an AdmissionReview response, before the patch is encoded. */
+export interface AdmissionResponse {
+  readonly uid: string;
+  readonly allowed: boolean;
+  readonly patch: readonly PatchOperation[];
+  readonly warnings: readonly string[];
+  readonly auditAnnotations: Readonly<Record<string, string>>;
+  readonly denial: string | undefined;
+}
+
+export type AdmissionOutcome = 'rewritten' | 'kept' | 'denied';
+
+/** What the audit line and the metrics say of a request. Holds no part of the pod but names and images. */
+export interface AdmissionRecord {
+  readonly uid: string;
+  readonly dryRun: boolean;
+  readonly operation: string;
+  readonly namespace: string | undefined;
+  readonly pod: string | undefined;
+  readonly owner: string | undefined;
+  readonly user: string | undefined;
+  readonly outcome: AdmissionOutcome;
+  readonly reason: RequestReason | undefined;
+  readonly verdicts: readonly ImageVerdict[];
+  readonly map: MapIdentity | undefined;
+}
+
+export type Admission =
+  | {
+      readonly kind: 'answered';
+      readonly response: AdmissionResponse;
+      readonly record: AdmissionRecord;
+    }
+  /** Not a review that can be answered: HTTP 400. */
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string };
+
+/** Answers one parsed AdmissionReview. Total: whatever the pod looks like, it never throws. */
+export function admit(review: unknown, policy: Policy, mode: Mode): Admission {
+  const request = readRequest(review);
+  if (typeof request === 'string') {
+    return { kind: 'refused', code: 'REVIEW_INVALID', message: request };
+  }
+  const subject = findSubject(request);
+  if (typeof subject === 'string') {
+    return answer(request, policy, { reason: subject });
+  }
+  const verdicts = judge(request, subject, policy);
+  const unmapped = verdicts.filter(({ decision }) => decision.outcome === 'unmapped');
+  const isDenied = policy.unmapped === 'deny' && unmapped.length > 0;
+  return answer(request, policy, {
+    verdicts,
+    isDenied,
+    patch: isDenied || mode === 'audit' ? [] : buildPatch(request, subject, verdicts, policy),
+    mode,
+  });
+}
+
+interface AdmissionRequest {
+  readonly uid: string;
+  readonly operation: string;
+  readonly raw: Record<string, unknown>;
+}
+
+/** Returns a sentence where the body is not a review that can be answered. */
+function readRequest(review: unknown): AdmissionRequest | string {
+  if (!isRecord(review)) {
+    return 'the body is not a JSON object; send an AdmissionReview';
+  }
+  if (review.kind !== 'AdmissionReview' || review.apiVersion !== 'admission.k8s.io/v1') {
+    const [version, kind] = [review.apiVersion, review.kind].map((value) =>
+      typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : 'missing',
+    );
+    return `apiVersion is ${version ?? ''} and kind is ${kind ?? ''}; only admission.k8s.io/v1 AdmissionReview is answered`;
+  }
+  const request = review.request;
+  if (!isRecord(request)) {
+    return 'the AdmissionReview has no request object';
+  }
+  const { uid, operation } = request;
+  if (typeof uid !== 'string' || uid === '') {
+    return 'request.uid is missing; without it the API server cannot match the answer';
+  }
+  return { uid, operation: typeof operation === 'string' ? operation : '', raw: request };
+}
+
+interface Subject {
+  readonly pod: Record<string, unknown>;
+  /** Present on UPDATE: the pod as it runs. */
+  readonly running: Record<string, unknown> | undefined;
+}
+
+/** The pod to decide about, or the reason to leave the request alone. */
+function findSubject({ raw, operation }: AdmissionRequest): Subject | RequestReason {
+  if (!isAboutPods(raw)) {
+    return 'not-a-pod';
+  }
+  if (operation !== 'CREATE' && operation !== 'UPDATE') {
+    return 'operation-ignored';
+  }
+  const { object: pod, oldObject } = raw;
+  if (!isRecord(pod)) {
+    return 'no-object';
+  }
+  if (operation === 'UPDATE' && !isRecord(oldObject)) {
+    return 'no-old-object';
+  }
+  const annotations = metadataOf(pod).annotations;
+  if (isRecord(annotations) && Object.hasOwn(annotations, MIRROR_POD_ANNOTATION)) {
+    return 'mirror-pod';
+  }
+  const labels = metadataOf(pod).labels;
+  if (isRecord(labels) && labels[SKIP_LABEL] === 'true') {
+    return 'skip-label';
+  }
+  return { pod, running: operation === 'UPDATE' && isRecord(oldObject) ? oldObject : undefined };
+}
+
+function isAboutPods({ resource, subResource }: Record<string, unknown>): boolean {
+  return (
+    isRecord(resource) &&
+    resource.resource === 'pods' &&
+    (resource.group ?? '') === '' &&
+    ['', 'ephemeralcontainers'].includes(textOf(subResource) ?? '')
+  );
+}
+
+function judge(
+  request: AdmissionRequest,
+  { pod, running }: Subject,
+  policy: Policy,
+): ImageVerdict[] {
+  const images = listPodImages(pod);
+  if (running === undefined) {
+    return images.map((image) => ({ image, decision: policy.decide(image.image) }));
+  }
+  // A container restarts when its image changes, so only what the user changes is looked at.
+  const known = new Set(listPodImages(running).map(identity));
+  return images
+    .filter(({ field }) => field !== 'volumes')
+    .map((image) => {
+      const isUnchanged = image.name === undefined || known.has(identity(image));
+      return {
+        image,
+        decision: isUnchanged
+          ? { outcome: 'kept', reason: 'unchanged' }
+          : policy.decide(image.image),
+      };
+    });
+}
+
+function identity({ field, name, image }: PodImage): string {
+  return JSON.stringify([field, name, image]);
+}
+
+function buildPatch(
+  { operation }: AdmissionRequest,
+  { pod }: Subject,
+  verdicts: readonly ImageVerdict[],
+  policy: Policy,
+): PatchOperation[] {
+  const rewrites = verdicts.flatMap(({ image, decision }): Rewrite[] =>
+    decision.outcome === 'rewritten' ? [{ image, target: decision.target }] : [],
+  );
+  const operations = imageOperations(rewrites);
+  if (operation !== 'CREATE') {
+    return operations;
+  }
+  if (rewrites.length > 0 && policy.annotate) {
+    operations.push(...annotationOperations(pod, rewrites, decidedBy(verdicts, policy)));
+  }
+  const pullsPublicly = verdicts.some(
+    ({ decision }) => reasonOf(decision) === 'procurement-public',
+  );
+  if (rewrites.length > 0 || pullsPublicly) {
+    operations.push(...pullSecretOperations(pod, policy.imagePullSecrets));
+  }
+  return operations;
+}
+
+function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
+  const usedMap = verdicts.some(
+    ({ decision }) => decision.outcome === 'rewritten' && decision.rule.startsWith('map-'),
+  );
+  return usedMap && map !== undefined ? `map ${mapText(map)}` : 'prefix';
+}
+
+interface Findings {
+  readonly reason?: RequestReason;
+  readonly verdicts?: readonly ImageVerdict[];
+  readonly isDenied?: boolean;
+  readonly patch?: readonly PatchOperation[];
+  readonly mode?: Mode;
+}
+
+function answer(
+  request: AdmissionRequest,
+  policy: Policy,
+  { reason, verdicts = [], isDenied = false, patch = [], mode = 'enforce' }: Findings,
+): Admission {
+  const { uid, operation, raw } = request;
+  const isRewritten = verdicts.some(({ decision }) => decision.outcome === 'rewritten');
+  const pod = isRecord(raw.object) ? raw.object : raw.oldObject;
+  const metadata = metadataOf(pod);
+  return {
+    kind: 'answered',
+    response: {
+      uid,
+      allowed: !isDenied || mode === 'audit',
+      patch,
+      warnings: warningsFor(verdicts, policy, mode),
+      auditAnnotations: auditAnnotations(verdicts, policy),
+      denial: isDenied && mode === 'enforce' ? denialMessage(verdicts, policy) : undefined,
+    },
+    record: {
+      uid,
+      dryRun: raw.dryRun === true,
+      operation,
+      namespace: textOf(raw.namespace) ?? textOf(metadata.namespace),
+      pod: textOf(raw.name) ?? textOf(metadata.name) ?? textOf(metadata.generateName),
+      owner: ownerOf(metadata),
+      user: isRecord(raw.userInfo) ? textOf(raw.userInfo.username) : undefined,
+      outcome: isDenied ? 'denied' : isRewritten ? 'rewritten' : 'kept',
+      reason,
+      verdicts,
+      map: policy.map,
+    },
+  };
+}
+
+/** These end up in the API server's own audit log, behind the name of the webhook. */
+function auditAnnotations(
+  verdicts: readonly ImageVerdict[],
+  { map }: Policy,
+): Readonly<Record<string, string>> {
+  const rewritten = verdicts.flatMap(({ image, decision }) =>
+    decision.outcome === 'rewritten'
+      ? [`${imageLabel(image)}: ${image.image} -> ${decision.target}`]
+      : [],
+  );
+  const unmapped = verdicts.flatMap(({ image, decision }) =>
+    decision.outcome === 'unmapped'
+      ? [`${imageLabel(image)}: ${canonicalText(decision.reference)} (${decision.reason})`]
+      : [],
+  );
+  return {
+    ...(rewritten.length > 0 && { rewritten: summary(rewritten) }),
+    ...(unmapped.length > 0 && { unmapped: summary(unmapped) }),
+    ...(map !== undefined && rewritten.length + unmapped.length > 0 && { map: mapText(map) }),
+  };
+}
+
+function ownerOf(metadata: Record<string, unknown>): string | undefined {
+  const owners: unknown = metadata.ownerReferences;
+  const controller: unknown = Array.isArray(owners)
+    ? owners.find((owner: unknown) => isRecord(owner) && owner.controller === true)
+    : undefined;
+  if (!isRecord(controller)) {
+    return undefined;
+  }
+  const [kind, name] = [textOf(controller.kind), textOf(controller.name)];
+  return kind === undefined || name === undefined ? undefined : `${kind}/${name}`;
+}
+
+function metadataOf(pod: unknown): Record<string, unknown> {
+  const metadata = isRecord(pod) ? pod.metadata : undefined;
+  return isRecord(metadata) ? metadata : {};
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -1,0 +1,311 @@
+/**
+ * Every error code of the program: what it means and what to do about it. `docs/errors.md` is
+ * generated from this table, so a code that is not here does not exist.
+ */
+export const ERROR_CODES = {
+  REFERENCE_EMPTY: {
+    meaning: 'An image reference is the empty string.',
+    remedy: 'Write the image, for example `docker.io/atlanhq/atlan-mysql-app:0.4.25`.',
+  },
+  REFERENCE_INVALID: {
+    meaning: 'An image reference does not follow the OCI/Docker reference grammar.',
+    remedy: 'Correct the part that the message quotes.',
+  },
+  REFERENCE_UPPERCASE: {
+    meaning: 'The repository path of a reference has an upper-case letter.',
+    remedy: 'Write the repository in lower case; only registry hosts and tags may have capitals.',
+  },
+  REFERENCE_TOO_LONG: {
+    meaning: 'The repository path is over 255 characters, or the whole reference over 4096.',
+    remedy: 'Use a shorter repository name.',
+  },
+  REFERENCE_TAG_INVALID: {
+    meaning:
+      'A tag is empty, over 128 characters, or has a character other than letters, digits, `_`, `.` and `-`.',
+    remedy: 'Correct the tag, or leave it away together with its colon.',
+  },
+  REFERENCE_DIGEST_INVALID: {
+    meaning:
+      'A digest does not have the length or the lower-case hexadecimal form that its algorithm needs.',
+    remedy: 'Copy the digest again; `sha256:` is followed by exactly 64 lower-case hex digits.',
+  },
+  REFERENCE_DIGEST_UNSUPPORTED: {
+    meaning: 'A digest uses an algorithm other than sha256, sha384 and sha512.',
+    remedy: 'Use the sha256 digest that the registry reports.',
+  },
+  REFERENCE_IS_HEX: {
+    meaning: 'A reference is 64 hexadecimal digits, which container tools take for an image ID.',
+    remedy: 'Write the repository, and the digits as `@sha256:…` behind it.',
+  },
+  PREFIX_INVALID: {
+    meaning: 'A prefix is not `registry` or `registry/path`.',
+    remedy:
+      'Write it without a scheme, a tag or a digest, for example `registry.corp.example/atlan`.',
+  },
+  PREFIX_REGISTRY_MISSING: {
+    meaning: 'A target prefix does not begin with a registry host.',
+    remedy: 'Begin with the host, for example `docker.io/team` in place of `team`.',
+  },
+  MAP_NOT_JSON: {
+    meaning: 'The image map is not one JSON document.',
+    remedy:
+      'Correct the text at the place that the message names; nothing may follow the document.',
+  },
+  MAP_TOO_LARGE: {
+    meaning: 'The image map is over `imageMap.maxBytes`, or has over 200,000 entries.',
+    remedy:
+      'Remove entries that nothing uses, use repository or prefix entries, or raise `maxBytes`.',
+  },
+  MAP_STRING_TOO_LONG: {
+    meaning: 'A string of the image map is over 4 KiB.',
+    remedy: 'Shorten it; no valid reference is that long.',
+  },
+  MAP_VERSION_UNKNOWN: {
+    meaning: 'The `apiVersion` of the image map is missing or not `sdr-image-map/v1`.',
+    remedy: 'Write `"apiVersion": "sdr-image-map/v1"`, or upgrade this program.',
+  },
+  MAP_SHAPE_INVALID: {
+    meaning: 'A value of the image map has the wrong type or is missing.',
+    remedy: 'Give the value that the message asks for.',
+  },
+  MAP_KEY_DUPLICATE: {
+    meaning:
+      'A JSON object of the image map has the same key twice; JSON readers silently drop one.',
+    remedy: 'Remove one of the two.',
+  },
+  MAP_REFERENCE_INVALID: {
+    meaning: 'A source, alias, digest or target of the image map does not parse.',
+    remedy: 'Correct the reference that the message quotes.',
+  },
+  MAP_SOURCE_CONFLICT: {
+    meaning:
+      'Two sources that normalise to one have different targets or different source digests.',
+    remedy: 'Keep one of the two.',
+  },
+  MAP_TARGET_IS_SOURCE: {
+    meaning: 'A target would be rewritten again by the same map (a chain or a cycle).',
+    remedy: 'Let every source point straight at its final target.',
+  },
+  MAP_TARGET_FORBIDDEN: {
+    meaning: 'A target of the image map lies outside `allowedTargets`.',
+    remedy: 'Correct the target, or add its prefix to `allowedTargets` of the configuration.',
+  },
+  MAP_SERIAL_LOWER: {
+    meaning:
+      'The image map has a lower serial than the one in use, or none where that one has one.',
+    remedy:
+      'Publish with a higher serial, or set `imageMap.allowRollback: true` to go back on purpose.',
+  },
+  MAP_SHRINKS: {
+    meaning: 'The image map loses more than `imageMap.maxShrink` of the entries in use.',
+    remedy: 'Check that the publisher wrote all entries; raise `maxShrink` if the loss is meant.',
+  },
+  MAP_UNREADABLE: {
+    meaning: 'The image map could not be read from its source.',
+    remedy: 'Check that the location exists and that the process may read it.',
+  },
+  MAP_NOT_FOUND: {
+    meaning: 'There is no map at its location.',
+    remedy: 'Publish one, or correct `imageMap.url`.',
+  },
+  MAP_ACCESS_DENIED: {
+    meaning: 'The store refused to give the map.',
+    remedy:
+      'Grant `s3:GetObject`, and `kms:Decrypt` for a bucket encrypted with KMS; without `s3:ListBucket` a missing object looks the same. For https:// check the token.',
+  },
+  MAP_CREDENTIALS_REFUSED: {
+    meaning: 'There are no credentials for the store, or they are wrong or expired.',
+    remedy: 'Check IRSA, EKS Pod Identity or the AWS variables; a left-over static variable wins.',
+  },
+  MAP_CLOCK_SKEWED: {
+    meaning: 'The store refused the request because the clock of the node is wrong.',
+    remedy: 'Check the time service of the node.',
+  },
+  MAP_REGION_WRONG: {
+    meaning: 'The bucket is in another region, or no region is known.',
+    remedy: 'Set `imageMap.s3.region`.',
+  },
+  MAP_UNREACHABLE: {
+    meaning: 'The store cannot be reached: no address, no connection, or it broke.',
+    remedy: 'Check the endpoint, the DNS of the pod, network policies and proxy variables.',
+  },
+  MAP_TLS_FAILED: {
+    meaning: 'The certificate of the store was not accepted.',
+    remedy: 'Set `imageMap.s3.caFile` to the CA of the store.',
+  },
+  MAP_TIMEOUT: {
+    meaning: 'A read took longer than `imageMap.timeout`, body included.',
+    remedy: 'Check the network and the store, or raise the timeout.',
+  },
+  MAP_CUT_SHORT: {
+    meaning: 'The store sent more or fewer bytes than it announced.',
+    remedy: 'Nothing, if it passes; else check proxies between here and the store.',
+  },
+  MAP_SOURCE_FAILED: {
+    meaning: 'The store answered with an error of its own, or with something that is no answer.',
+    remedy: 'Nothing, if it passes; else see the status page of the store.',
+  },
+  MAP_ENCODED: {
+    meaning: 'The map is stored compressed.',
+    remedy: 'Store it as plain JSON.',
+  },
+  MAP_REDIRECTED: {
+    meaning: 'The web server redirects to another host, or again and again.',
+    remedy: 'Name the final host in `imageMap.url` if you trust it.',
+  },
+  MAP_HEADERS_INVALID: {
+    meaning: '`imageMap.headersFile` cannot be read or is no JSON object of strings.',
+    remedy: 'Correct the Secret that it is mounted from.',
+  },
+  MAP_SIGNATURE_INVALID: {
+    meaning: 'With `imageMap.publicKeyFile` set, the map has no signature, or none that fits.',
+    remedy: 'Publish with `map publish --sign-key`, or sign it with `map sign`.',
+  },
+  SIGNATURE_KEY_INVALID: {
+    meaning: 'A key for signing or verifying is not an Ed25519 key in PEM.',
+    remedy: 'Make one with `openssl genpkey -algorithm ed25519`.',
+  },
+  MAP_RACE_LOST: {
+    meaning: 'Somebody else published between reading the map and writing it; nothing was lost.',
+    remedy: 'Run the command again, or with `--retry`.',
+  },
+  MAP_LOSES_ENTRIES: {
+    meaning: 'The map to publish lacks sources that the published one has.',
+    remedy: 'Add them, or say `--allow-shrink` if nothing uses them any more.',
+  },
+  MAP_REQUIRED_MISSING: {
+    meaning: 'The map has no rule for an image that `map lint --require` names.',
+    remedy: 'Add an entry for it, or one for its repository.',
+  },
+  MAP_SIGNATURE_REQUIRED: {
+    meaning: 'The published map is signed, and the one to publish would not be.',
+    remedy: 'Give `--sign-key`; readers that verify would refuse the map without a signature.',
+  },
+  MAP_IMPORT_INVALID: {
+    meaning: 'A line or entry to import does not say what becomes what.',
+    remedy: 'Correct the place that the message names.',
+  },
+  MAP_NOT_LOADED: {
+    meaning: 'A review arrived in map mode before any image map was loaded (HTTP 503).',
+    remedy: 'See `/status` for the last error of the map source.',
+  },
+  CONFIG_UNREADABLE: {
+    meaning: 'The configuration file could not be read.',
+    remedy: 'Check the path given with `--config` and its permissions.',
+  },
+  CONFIG_NOT_YAML: {
+    meaning: 'The configuration is not one YAML document.',
+    remedy: 'Correct the line and column that the message names.',
+  },
+  CONFIG_KEY_UNKNOWN: {
+    meaning: 'The configuration has a key that does not exist.',
+    remedy: 'Correct its spelling; the message lists the keys that are allowed there.',
+  },
+  CONFIG_VALUE_INVALID: {
+    meaning: 'A value of the configuration has the wrong type or is out of range.',
+    remedy: 'Give a value as the message says.',
+  },
+  CONFIG_INCOMPLETE: {
+    meaning: 'The configuration lacks a value that the chosen procurement or feature needs.',
+    remedy: 'Add the key that the message names.',
+  },
+  CONFIG_TARGET_FORBIDDEN: {
+    meaning: 'A target of the configuration lies outside its own `allowedTargets`.',
+    remedy: 'Correct the target, or add its prefix to `allowedTargets`.',
+  },
+  REVIEW_NOT_JSON: {
+    meaning: 'The request body is not JSON (HTTP 400).',
+    remedy: 'Send the AdmissionReview as JSON in UTF-8.',
+  },
+  REVIEW_INVALID: {
+    meaning:
+      'The request body is not an `admission.k8s.io/v1` AdmissionReview with a request (HTTP 400).',
+    remedy: 'Set `admissionReviewVersions: ["v1"]` in the webhook configuration.',
+  },
+  REVIEW_TOO_LARGE: {
+    meaning: 'The request body is over 7 MiB (HTTP 413).',
+    remedy: 'The API server never sends one; check who calls.',
+  },
+  REVIEW_MEDIA_TYPE: {
+    meaning: 'The request has a content type other than `application/json` (HTTP 415).',
+    remedy: 'Send `content-type: application/json`.',
+  },
+  ROUTE_UNKNOWN: {
+    meaning: 'The path or method is not served (HTTP 404).',
+    remedy: 'Call `POST /mutate` or `POST /audit`; probes and metrics are on the operations port.',
+  },
+  CLIENT_UNAUTHORIZED: {
+    meaning: 'The caller showed no acceptable client certificate (HTTP 403).',
+    remedy:
+      'Configure the API server with a certificate signed by `server.tls.clientCAFile` and named in `clientSubjects`.',
+  },
+  LISTEN_FAILED: {
+    meaning: 'A port could not be opened.',
+    remedy: 'Check `server` and `ops` of the configuration, and what else uses the port.',
+  },
+  TLS_UNREADABLE: {
+    meaning: 'A certificate or key file could not be read.',
+    remedy: 'Check the paths under `server.tls` and their permissions.',
+  },
+  TLS_PAIR_INVALID: {
+    meaning:
+      'The certificate does not parse, the key does not parse, or they do not belong together.',
+    remedy: 'Replace both files together; the pair in use stays until then.',
+  },
+  CLUSTER_FAILED: {
+    meaning: 'The Kubernetes API refused or did not answer a call that keeps the certificate up.',
+    remedy: 'Check the Role and ClusterRole of the release; what is served stays served.',
+  },
+  INTERNAL: {
+    meaning: 'A fault of this program (HTTP 500); `failurePolicy` decides about the pod.',
+    remedy: 'Please report it with the log line.',
+  },
+  USAGE: {
+    meaning: 'A command was called with wrong arguments (exit code 2).',
+    remedy: 'See `--help` of the command.',
+  },
+} as const satisfies Record<string, { meaning: string; remedy: string }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** One thing that is wrong with a document, and where: `path` is a JSONPath such as `$.images[3].target`. */
+export interface Fault {
+  readonly code: ErrorCode;
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The one error class of the program. `faults` holds every single fault where a document has several. */
+export class RewriterError extends Error {
+  override readonly name = 'RewriterError';
+  readonly code: ErrorCode;
+  readonly faults: readonly Fault[];
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; faults?: readonly Fault[] } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.faults = options.faults ?? [];
+  }
+}
+
+/** What a parser returns in place of a value: it never throws, since bad text is an everyday input. */
+export interface Invalid {
+  readonly invalid: ErrorCode;
+  readonly message: string;
+}
+
+export function isInvalid(parsed: object): parsed is Invalid {
+  return 'invalid' in parsed;
+}
+
+const QUOTED_LENGTH = 80;
+
+/** Quotes a value for a message; long ones are cut, control characters escaped. */
+export function quote(value: string): string {
+  const shown = value.length > QUOTED_LENGTH ? `${value.slice(0, QUOTED_LENGTH)}…` : value;
+  return JSON.stringify(shown);
+}

@@ -1,0 +1,66 @@
+import type { ImageMap, MapEntry } from './image-map.ts';
+import { isRecord } from './json-path.ts';
+import { MAP_API_VERSION } from './map-document.ts';
+
+/** A map in the structured form, as it is published. */
+export interface StructuredMap {
+  readonly apiVersion: typeof MAP_API_VERSION;
+  readonly serial?: number;
+  readonly generatedAt?: string;
+  readonly images: readonly StructuredImage[];
+  readonly repositories: readonly StructuredName[];
+  readonly prefixes: readonly StructuredName[];
+}
+
+interface StructuredName {
+  readonly source: string;
+  readonly target: string;
+}
+
+interface StructuredImage extends StructuredName {
+  readonly sourceDigest?: string;
+}
+
+/** The structured form of any map; sources are written in full, sorted by name. */
+export function structuredMap(map: ImageMap): StructuredMap {
+  const entries = map.entries.toSorted((one, other) => (one.key < other.key ? -1 : 1));
+  const ofKind = (kind: MapEntry['kind']): StructuredImage[] =>
+    entries
+      .filter((entry) => entry.kind === kind)
+      .map((entry) => {
+        const sourceDigest = entry.kind === 'image' ? entry.sourceDigest : undefined;
+        const addsDigest = sourceDigest !== undefined && !entry.key.includes('@');
+        return { source: entry.key, ...(addsDigest && { sourceDigest }), target: entry.target };
+      });
+  return {
+    apiVersion: MAP_API_VERSION,
+    ...(map.serial !== undefined && { serial: map.serial }),
+    ...(map.generatedAt !== undefined && { generatedAt: map.generatedAt }),
+    images: ofKind('image'),
+    repositories: ofKind('repository'),
+    prefixes: ofKind('prefix'),
+  };
+}
+
+/**
+ * The text of a map with another serial. A structured document keeps everything else that it holds;
+ * the flat forms have no place for a serial and become structured.
+ */
+export function withSerial(text: string, map: ImageMap, serial: number, now: Date): string {
+  const document: unknown = JSON.parse(text);
+  const isStructured = isRecord(document) && document.apiVersion === MAP_API_VERSION;
+  const { apiVersion, ...rest } = isStructured ? document : { ...structuredMap(map) };
+  const generatedAt = map.generatedAt ?? now.toISOString();
+  return `${JSON.stringify({ apiVersion, ...rest, serial, generatedAt }, orderedKeys, 2)}\n`;
+}
+
+const FIRST_KEYS = ['apiVersion', 'serial', 'generatedAt'];
+
+/** Puts the head of the document first, where a reader looks for it. */
+function orderedKeys(key: string, value: unknown): unknown {
+  if (key !== '' || !isRecord(value)) {
+    return value;
+  }
+  const rest = Object.keys(value).filter((each) => !FIRST_KEYS.includes(each));
+  return Object.fromEntries([...FIRST_KEYS, ...rest].map((each) => [each, value[each]]));
+}

@@ -1,0 +1,78 @@
+import type { AdmissionRecord } from '../core/admission.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import type { ImageVerdict, Mode } from '../core/verdict.ts';
+import type { EventLog } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+
+const IMAGES_LIMIT = 256;
+const TEXT_LIMIT = 512;
+const OPERATIONS = new Set(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']);
+
+/** Writes the audit line of each request and counts it. */
+export interface Auditor {
+  answered(record: AdmissionRecord, mode: Mode, milliseconds: number): void;
+  /** A request that got an HTTP error in place of a decision. */
+  failed(code: ErrorCode, error: string): void;
+}
+
+/** `mapAge` tells how long ago the source confirmed the map in use, in milliseconds. */
+export function createAuditor(
+  log: EventLog,
+  metrics: Metrics,
+  mapAge: () => number | undefined,
+): Auditor {
+  return {
+    answered(record, mode, milliseconds) {
+      const { verdicts, map, ...request } = record;
+      const operation = OPERATIONS.has(record.operation) ? record.operation : 'OTHER';
+      metrics.requests.inc({ operation, outcome: record.outcome });
+      metrics.requestDuration.observe(milliseconds / 1000);
+      for (const { image, decision } of verdicts) {
+        const rule = decision.outcome === 'rewritten' ? decision.rule : 'none';
+        metrics.images.inc({ outcome: decision.outcome, rule, field: image.field });
+      }
+      log.write('info', 'admission', {
+        mode,
+        ...request,
+        images: verdicts.slice(0, IMAGES_LIMIT).map(describeImage),
+        ...(verdicts.length > IMAGES_LIMIT && { imagesOmitted: verdicts.length - IMAGES_LIMIT }),
+        ...(map !== undefined && {
+          map: { serial: map.serial, etag: map.etag, ageSeconds: seconds(mapAge()) },
+        }),
+        durationMs: rounded(milliseconds),
+      });
+    },
+    failed(code, error) {
+      metrics.requests.inc({ operation: 'OTHER', outcome: 'error' });
+      log.write(code === 'INTERNAL' ? 'error' : 'warn', 'admission', {
+        outcome: 'error',
+        code,
+        error,
+      });
+    },
+  };
+}
+
+function describeImage({ image, decision }: ImageVerdict) {
+  const isRewritten = decision.outcome === 'rewritten';
+  return {
+    container: image.name,
+    field: image.field,
+    source: cut(image.image),
+    target: isRewritten ? decision.target : null,
+    rule: isRewritten ? decision.rule : null,
+    reason: isRewritten ? null : decision.reason,
+  };
+}
+
+function cut(text: string): string {
+  return text.length <= TEXT_LIMIT ? text : `${text.slice(0, TEXT_LIMIT)}…`;
+}
+
+function seconds(milliseconds: number | undefined): number | undefined {
+  return milliseconds === undefined ? undefined : Math.round(milliseconds / 1000);
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}

@@ -1,0 +1,242 @@
+import {
+  type Config,
+  type ImageMapConfig,
+  idleSettings,
+  parseConfig,
+  policySettings,
+} from '../config.ts';
+import { type Fault, RewriterError } from '../core/errors.ts';
+import { createPolicy, type Policy } from '../core/policy.ts';
+import type { EventLog } from '../log.ts';
+import { forgetMap, type Metrics } from '../metrics.ts';
+import { CachedMap, type CachedMapSettings, type MapObserver } from '../source/cached-map.ts';
+import { createCacheFile } from '../source/cache-file.ts';
+import { readPublicKeys } from '../source/signature.ts';
+import type { MapSource } from '../source/source.ts';
+
+const LOGGED_FAULTS = 10;
+
+export interface RuntimeOptions {
+  readonly path: string;
+  readonly readConfig: () => Promise<string>;
+  readonly createSource: (settings: ImageMapConfig) => MapSource;
+  readonly log: EventLog;
+  readonly metrics: Metrics;
+}
+
+/**
+ * What is in use right now: configuration, map and the policy made of both. Each is replaced whole by
+ * the next good one; a bad edit or a faulty map changes nothing.
+ */
+export class Runtime {
+  readonly #options: RuntimeOptions;
+  #config: Config;
+  #configText: string;
+  #policy: Policy | undefined;
+  #map: CachedMap | undefined;
+  #configError: RewriterError | undefined;
+
+  private constructor(options: RuntimeOptions, text: string, config: Config) {
+    this.#options = options;
+    this.#configText = text;
+    this.#config = config;
+  }
+
+  /** Reads the configuration; throws a `RewriterError` with every fault if it cannot be used. */
+  static async create(options: RuntimeOptions): Promise<Runtime> {
+    const text = await options.readConfig();
+    return new Runtime(options, text, checkConfig(text, options.path));
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  /** Undefined in map mode before the first map. */
+  get policy(): Policy | undefined {
+    return this.#policy;
+  }
+
+  get map(): CachedMap | undefined {
+    return this.#map;
+  }
+
+  /** Why the latest edit of the configuration was refused. */
+  get configError(): RewriterError | undefined {
+    return this.#configError;
+  }
+
+  /** Puts the configuration into use; resolves after the first read of the map, whatever it brought. */
+  start(): Promise<void> {
+    return this.#apply();
+  }
+
+  stop(): void {
+    this.#map?.stop();
+  }
+
+  /** Reads the configuration again and takes it into use if it is good and new. Never rejects. */
+  async reload(): Promise<void> {
+    const { path, log, metrics } = this.#options;
+    try {
+      const text = await this.#options.readConfig();
+      if (text === this.#configText && this.#configError === undefined) {
+        return;
+      }
+      const next = checkConfig(text, path);
+      const needsRestart =
+        JSON.stringify([next.server, next.ops]) !==
+        JSON.stringify([this.#config.server, this.#config.ops]);
+      this.#configText = text;
+      this.#config = next;
+      this.#configError = undefined;
+      if (needsRestart) {
+        log.write('warn', 'config.restart-needed', { path });
+      }
+    } catch (error) {
+      const refusal = asConfigError(error);
+      this.#configError = refusal;
+      metrics.configLoads.inc({ result: 'rejected' });
+      const { message, faults } = refusal;
+      log.write('error', 'config.rejected', { path, error: message, faults });
+      return;
+    }
+    await this.#apply();
+  }
+
+  async #apply(): Promise<void> {
+    const { path, log, metrics } = this.#options;
+    const { procurement, imageMap } = this.#config;
+    log.setLevel(this.#config.log.level);
+    metrics.configLoads.inc({ result: 'loaded' });
+    const idle = idleSettings(this.#config);
+    const hasIdle = idle.length > 0;
+    const level = hasIdle ? 'warn' : 'info';
+    log.write(level, 'config.loaded', { path, procurement, ...(hasIdle && { idle }) });
+
+    if (procurement !== 'map') {
+      this.#map?.stop();
+      this.#map = undefined;
+      forgetMap(metrics);
+      this.#makePolicy();
+      return;
+    }
+    this.#makePolicy();
+    const source = this.#options.createSource(imageMap);
+    const settings = mapSettings(this.#config);
+    if (this.#map === undefined) {
+      this.#map = new CachedMap({ source, settings, observer: this.#observer() });
+      await this.#map.start();
+    } else {
+      await this.#map.reconfigure(source, settings);
+    }
+  }
+
+  #makePolicy(): void {
+    const settings = policySettings(this.#config);
+    if (settings.procurement !== 'map') {
+      this.#policy = createPolicy(settings);
+      return;
+    }
+    // Until the first map is there, what was decided by before stays in use.
+    const loaded = this.#map?.current;
+    if (loaded !== undefined) {
+      this.#policy = createPolicy({ ...settings, map: loaded });
+    }
+  }
+
+  #observer(): MapObserver {
+    const { log, metrics } = this.#options;
+    const succeeded = (): void => {
+      metrics.mapLastSuccess.set((this.#map?.lastSuccess ?? 0) / 1000);
+    };
+    return {
+      loaded: ({ loaded, from, added, removed, changed }) => {
+        this.#makePolicy();
+        const { rules, identity, sha256 } = loaded;
+        metrics.mapLoads.inc({ result: 'loaded' });
+        metrics.mapEntries.set(rules.entries.length);
+        if (rules.serial === undefined) metrics.mapSerial.remove();
+        else metrics.mapSerial.set(rules.serial);
+        succeeded();
+        log.write('info', 'map.loaded', {
+          ...identity,
+          from,
+          sha256,
+          entries: rules.entries.length,
+          added,
+          removed,
+          changed,
+          ...(rules.unknownKeys.length > 0 && {
+            unknownKeys: rules.unknownKeys.slice(0, LOGGED_FAULTS),
+          }),
+        });
+      },
+      unchanged: () => {
+        metrics.mapLoads.inc({ result: 'unchanged' });
+        succeeded();
+      },
+      rejected: ({ code, message, faults }) => {
+        metrics.mapLoads.inc({ result: 'rejected' });
+        log.write('error', 'map.rejected', {
+          location: this.#map?.location,
+          code,
+          error: message,
+          faults: faults.slice(0, LOGGED_FAULTS),
+        });
+      },
+      cacheFailed: ({ message }) => {
+        log.write('warn', 'map.cache-failed', { location: this.#map?.location, error: message });
+      },
+      stale: ({ code, message }) => {
+        metrics.mapLoads.inc({ result: 'failed' });
+        const age = this.#map?.age;
+        log.write('warn', 'map.stale', {
+          location: this.#map?.location,
+          code,
+          error: message,
+          serial: this.#map?.current?.identity.serial,
+          ...(age !== undefined && { ageSeconds: Math.round(age / 1000) }),
+        });
+      },
+    };
+  }
+}
+
+/** What the cached map takes from the configuration. */
+export function mapSettings({ imageMap, allowedTargets }: Config): CachedMapSettings {
+  const { refreshInterval, timeout, maxBytes, allowRollback, maxShrink } = imageMap;
+  const { publicKeyFile, cacheFile } = imageMap;
+  return {
+    refreshInterval,
+    timeout,
+    maxBytes,
+    allowRollback,
+    maxShrink,
+    allowedTargets,
+    readKeys: publicKeyFile === '' ? undefined : () => readPublicKeys(publicKeyFile),
+    cache: cacheFile === '' ? undefined : createCacheFile(cacheFile),
+  };
+}
+
+/** Parses a configuration; throws a `RewriterError` that carries every fault. */
+export function checkConfig(text: string, path: string): Config {
+  const parsed = parseConfig(text);
+  if (!('faults' in parsed)) {
+    return parsed;
+  }
+  const { faults } = parsed;
+  const lines = faults.map((fault: Fault) => `\n  ${fault.path}: ${fault.message} [${fault.code}]`);
+  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
+  throw new RewriterError(
+    faults[0]?.code ?? 'CONFIG_VALUE_INVALID',
+    `the configuration ${path} has ${count}:${lines.join('')}`,
+    { faults },
+  );
+}
+
+function asConfigError(error: unknown): RewriterError {
+  return error instanceof RewriterError
+    ? error
+    : new RewriterError('CONFIG_UNREADABLE', String(error), { cause: error });
+}

@@ -1,0 +1,398 @@
+import type { KeyObject } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Fault, RewriterError } from '../core/errors.ts';
+import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
+import { compareMaps } from '../core/map-diff.ts';
+import { checkSuccessor, type MapGuards } from '../core/map-guard.ts';
+import type { MapIdentity } from '../core/policy.ts';
+import { sha256 } from './file.ts';
+import type { MapCache } from './cache-file.ts';
+import { timeoutError } from './read-body.ts';
+import { verifyBytes } from './signature.ts';
+import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
+
+export interface CachedMapSettings extends MapGuards {
+  /** Milliseconds between reads, ±20 %. */
+  readonly refreshInterval: number;
+  /** Milliseconds for one whole read. */
+  readonly timeout: number;
+  readonly maxBytes: number;
+  /** The keys to verify with, read for each new map so that they can be rotated; absent: no signature is asked for. */
+  readonly readKeys?: (() => Promise<readonly KeyObject[]>) | undefined;
+  readonly cache?: MapCache | undefined;
+}
+
+/** A map in use. Immutable; a refresh that finds another one replaces it whole. */
+export interface LoadedMap {
+  readonly rules: ImageMap;
+  readonly identity: MapIdentity;
+  readonly sha256: string;
+  /** Milliseconds since the epoch. */
+  readonly loadedAt: number;
+}
+
+export interface MapChange {
+  readonly loaded: LoadedMap;
+  readonly from: 'source' | 'cache';
+  readonly added: number;
+  readonly removed: number;
+  readonly changed: number;
+}
+
+/** Told of everything that happens to the map; logs and counts it. */
+export interface MapObserver {
+  loaded(change: MapChange): void;
+  unchanged(): void;
+  /** The bytes were read and are no map to use; what was in use stays. */
+  rejected(error: RewriterError): void;
+  /** Nothing new could be had; what was in use stays. */
+  stale(error: RewriterError): void;
+  /** The map is in use, but would not outlive the process. */
+  cacheFailed(error: Error): void;
+}
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Runs once after so many milliseconds, unless the returned function is called first. */
+  after(milliseconds: number, run: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(milliseconds, run) {
+    const timer = setTimeout(run, milliseconds);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** For a publisher that writes map and signature one after the other. */
+const SIGNATURE_RETRIES = 2;
+const SIGNATURE_PAUSE = 500;
+/** After failures the interval doubles, up to so many times itself, and 5 minutes in all. */
+const BACKOFF_FACTOR = 5;
+const BACKOFF_LIMIT = 300_000;
+const FIRST_INTERVAL = 2000;
+const JITTER = 0.2;
+
+export interface CachedMapOptions {
+  readonly source: MapSource;
+  readonly settings: CachedMapSettings;
+  readonly observer: MapObserver;
+  readonly clock?: Clock;
+  /** 0 to 1, for the jitter. */
+  readonly random?: () => number;
+}
+
+/**
+ * The image map, kept fresh in the background. Whoever asks gets the last good one at once; a source
+ * that is slow, gone or faulty changes nothing but the age. One read is in flight at a time.
+ */
+export class CachedMap {
+  #source: MapSource;
+  #settings: CachedMapSettings;
+  readonly #observer: MapObserver;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+
+  #current: LoadedMap | undefined;
+  /** The version read last, good or not, so that a faulty one is not judged again every time. */
+  #seen: { readonly etag: string; readonly fault: RewriterError | undefined } | undefined;
+  #lastSuccess: number | undefined;
+  #lastError: RewriterError | undefined;
+  #failures = 0;
+  /** Counts reconfigurations: a read that began before the latest one is thrown away. */
+  #generation = 0;
+  #inFlight: Promise<void> | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #stopWatching: (() => void) | undefined;
+  #isRunning = false;
+
+  constructor({ source, settings, observer, clock, random }: CachedMapOptions) {
+    this.#source = source;
+    this.#settings = settings;
+    this.#observer = observer;
+    this.#clock = clock ?? systemClock;
+    this.#random = random ?? Math.random;
+  }
+
+  get current(): LoadedMap | undefined {
+    return this.#current;
+  }
+
+  get location(): string {
+    return this.#source.location;
+  }
+
+  /** When the source last confirmed or replaced the map in use, in milliseconds since the epoch. */
+  get lastSuccess(): number | undefined {
+    return this.#lastSuccess;
+  }
+
+  /** Why the latest read brought nothing; undefined after a good one. */
+  get lastError(): RewriterError | undefined {
+    return this.#lastError;
+  }
+
+  /** Milliseconds since the source last confirmed the map in use. */
+  get age(): number | undefined {
+    return this.#lastSuccess === undefined ? undefined : this.#clock.now() - this.#lastSuccess;
+  }
+
+  /**
+   * Begins to read and to keep fresh; resolves after the first read, whatever it brought. A map in the
+   * cache is in use before that.
+   */
+  async start(): Promise<void> {
+    this.#isRunning = true;
+    this.#watch();
+    await this.#source.prepare?.().catch(() => undefined);
+    // A cache that cannot be used is as good as none.
+    await this.#useCache().catch(() => undefined);
+    await this.refresh();
+  }
+
+  stop(): void {
+    this.#isRunning = false;
+    this.#generation += 1;
+    this.#cancelTimer?.();
+    this.#stopWatching?.();
+  }
+
+  /** Reads now; joins the read in flight if there is one. Never rejects. */
+  refresh(): Promise<void> {
+    this.#inFlight ??= this.#readOnce().finally(() => {
+      this.#inFlight = undefined;
+      this.#scheduleNext();
+    });
+    return this.#inFlight;
+  }
+
+  /** Takes another source or other settings and reads at once. The map in use stays until a good one is read. */
+  async reconfigure(source: MapSource, settings: CachedMapSettings): Promise<void> {
+    this.#source = source;
+    this.#settings = settings;
+    this.#generation += 1;
+    this.#seen = undefined;
+    this.#failures = 0;
+    this.#watch();
+    await this.#inFlight;
+    await this.refresh();
+  }
+
+  #watch(): void {
+    this.#stopWatching?.();
+    this.#stopWatching = this.#source.watch?.(() => void this.refresh());
+  }
+
+  #scheduleNext(): void {
+    this.#cancelTimer?.();
+    if (!this.#isRunning) {
+      return;
+    }
+    const { refreshInterval } = this.#settings;
+    // Without any map pods wait, so the first one is asked for more often.
+    const interval =
+      this.#current === undefined ? Math.min(refreshInterval, FIRST_INTERVAL) : refreshInterval;
+    const limit = Math.min(BACKOFF_FACTOR * interval, Math.max(BACKOFF_LIMIT, interval));
+    const backedOff = Math.min(interval * 2 ** Math.min(this.#failures, 16), limit);
+    const jitter = 1 + JITTER * (2 * this.#random() - 1);
+    this.#cancelTimer = this.#clock.after(backedOff * jitter, () => void this.refresh());
+  }
+
+  async #useCache(): Promise<void> {
+    const generation = this.#generation;
+    const cached = await this.#settings.cache?.load();
+    if (cached?.location !== this.location || !(await this.#isSigned(cached))) {
+      return;
+    }
+    const loaded = this.#accept(cached);
+    if (generation === this.#generation && !(loaded instanceof RewriterError)) {
+      this.#seen = { etag: cached.etag, fault: undefined };
+      this.#lastSuccess = cached.savedAt;
+      this.#use(loaded, 'cache');
+    }
+  }
+
+  async #readOnce(): Promise<void> {
+    const generation = this.#generation;
+    try {
+      const reading = await this.#read();
+      if (generation === this.#generation) {
+        this.#take(reading);
+      }
+    } catch (error) {
+      if (generation === this.#generation) {
+        const failure = asRewriterError(error);
+        this.#fail(failure, failure.code === 'MAP_SIGNATURE_INVALID');
+      }
+    }
+  }
+
+  async #read(): Promise<MapReading> {
+    const { timeout } = this.#settings;
+    const signal = AbortSignal.timeout(timeout);
+    const deadline = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(timeoutError(this.location)));
+    });
+    // The race holds even for a source that does not heed the signal.
+    return Promise.race([this.#readVerified(signal), deadline]);
+  }
+
+  /** Reads until map and signature fit, a few times: the two are written one after the other. */
+  async #readVerified(signal: AbortSignal): Promise<MapReading> {
+    const { maxBytes, readKeys } = this.#settings;
+    const signed = readKeys !== undefined;
+    for (let attempt = 0; attempt <= SIGNATURE_RETRIES; attempt += 1) {
+      if (attempt > 0) {
+        await sleep(SIGNATURE_PAUSE);
+      }
+      const reading = await this.#source.read({ etag: this.#seen?.etag, maxBytes, signal, signed });
+      if (reading.kind === 'unchanged' && this.#seen === undefined) {
+        throw new RewriterError(
+          'MAP_SOURCE_FAILED',
+          `${this.location} says that nothing changed, but gave nothing before; a proxy may answer in its place`,
+        );
+      }
+      if (reading.kind === 'unchanged' || (await this.#isSigned(reading))) {
+        return reading;
+      }
+    }
+    throw new RewriterError(
+      'MAP_SIGNATURE_INVALID',
+      `the image map ${this.location} has no signature at ${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; publish it with map publish --sign-key`,
+    );
+  }
+
+  async #isSigned({ bytes, signature }: SignedBytes): Promise<boolean> {
+    const { readKeys } = this.#settings;
+    if (readKeys === undefined) {
+      return true;
+    }
+    return signature !== undefined && verifyBytes(bytes, signature, await readKeys());
+  }
+
+  /** The map of some bytes, if it may take the place of the one in use. */
+  #accept({ bytes, etag }: { bytes: Uint8Array; etag: string }): LoadedMap | RewriterError {
+    const rules = parseImageMap(bytes, this.#settings.maxBytes);
+    if (hasFaults(rules)) {
+      return mapError(rules.faults, this.location);
+    }
+    // Serials and sizes of another location say nothing about this one.
+    const isSamePlace = this.#current?.identity.location === this.location;
+    const current = isSamePlace ? this.#current?.rules : undefined;
+    const faults = checkSuccessor(rules, current, this.#settings);
+    if (faults.length > 0) {
+      return mapError(faults, this.location);
+    }
+    const digest = sha256(bytes);
+    return {
+      rules,
+      identity: {
+        location: this.location,
+        serial: rules.serial,
+        etag: (etag || digest).replaceAll('"', ''),
+      },
+      sha256: digest,
+      loadedAt: this.#clock.now(),
+    };
+  }
+
+  #take(reading: MapReading): void {
+    if (reading.kind === 'unchanged') {
+      const fault = this.#seen?.fault;
+      if (fault === undefined) {
+        this.#succeed();
+        this.#observer.unchanged();
+      } else {
+        this.#fail(fault, false);
+      }
+      return;
+    }
+    const outcome = this.#accept(reading);
+    const isRefused = outcome instanceof RewriterError;
+    this.#seen = { etag: reading.etag, fault: isRefused ? outcome : undefined };
+    if (isRefused) {
+      this.#fail(outcome, true);
+      return;
+    }
+    this.#succeed();
+    if (isSameMap(outcome, this.#current)) {
+      this.#observer.unchanged();
+      return;
+    }
+    this.#use(outcome, 'source');
+    void this.#keep(reading);
+  }
+
+  #succeed(): void {
+    this.#lastError = undefined;
+    this.#failures = 0;
+    this.#lastSuccess = this.#clock.now();
+  }
+
+  #fail(error: RewriterError, isRefusal: boolean): void {
+    this.#lastError = error;
+    this.#failures += 1;
+    if (isRefusal) {
+      this.#observer.rejected(error);
+    } else {
+      this.#observer.stale(error);
+    }
+  }
+
+  #use(loaded: LoadedMap, from: MapChange['from']): void {
+    const { added, removed, changed } = compareMaps(this.#current?.rules, loaded.rules);
+    this.#current = loaded;
+    this.#observer.loaded({
+      loaded,
+      from,
+      added: added.length,
+      removed: removed.length,
+      changed: changed.length,
+    });
+  }
+
+  async #keep({ bytes, etag, signature }: Extract<MapReading, { kind: 'changed' }>): Promise<void> {
+    const savedAt = this.#clock.now();
+    const error = await this.#settings.cache?.save({
+      location: this.location,
+      etag,
+      bytes,
+      signature,
+      savedAt,
+    });
+    if (error !== undefined) {
+      this.#observer.cacheFailed(error);
+    }
+  }
+}
+
+/** ETags are opaque, and some sources have none: only the bytes tell. */
+function isSameMap(one: LoadedMap, other: LoadedMap | undefined): boolean {
+  return (
+    one.sha256 === other?.sha256 &&
+    one.identity.etag === other.identity.etag &&
+    one.identity.location === other.identity.location
+  );
+}
+
+interface SignedBytes {
+  readonly bytes: Uint8Array;
+  readonly signature: Uint8Array | undefined;
+}
+
+/** One error for all faults of a map; its code is that of the first. */
+export function mapError(faults: readonly Fault[], location: string): RewriterError {
+  const [first] = faults;
+  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
+  const message = `the image map ${location} has ${count}: ${first?.path ?? '$'}: ${first?.message ?? ''}`;
+  return new RewriterError(first?.code ?? 'MAP_SHAPE_INVALID', message, { faults });
+}
+
+function asRewriterError(error: unknown): RewriterError {
+  return error instanceof RewriterError
+    ? error
+    : new RewriterError('MAP_UNREADABLE', String(error), { cause: error });
+}

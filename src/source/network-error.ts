@@ -1,0 +1,56 @@
+import { RewriterError } from '../core/errors.ts';
+
+const DNS_CODES = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA', 'EAI_NONAME']);
+const CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+const TLS_CODE =
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|HOSTNAME_MISMATCH|EPROTO)/;
+
+/** Says what an operator must do about an error of the network; undefined where it is none. */
+export function describeNetworkError(error: unknown, location: string): RewriterError | undefined {
+  const { code, message } = errorWithCode(error);
+  if (code === undefined) {
+    return undefined;
+  }
+  if (DNS_CODES.has(code)) {
+    return new RewriterError(
+      'MAP_UNREACHABLE',
+      `the host of ${location} has no address (${code}); check the URL, the endpoint and the DNS of this pod`,
+      { cause: error },
+    );
+  }
+  if (TLS_CODE.test(code)) {
+    return new RewriterError(
+      'MAP_TLS_FAILED',
+      `the certificate at ${location} was not accepted (${code}: ${message}); if the CA is your own, set imageMap.s3.caFile`,
+      { cause: error },
+    );
+  }
+  if (CONNECTION_CODES.has(code)) {
+    return new RewriterError(
+      'MAP_UNREACHABLE',
+      `${location} cannot be reached (${code}); check the endpoint, network policies and proxy variables`,
+      { cause: error },
+    );
+  }
+  return undefined;
+}
+
+/** The first error with a code along the chain of causes; a dual-stack connect has one for each address. */
+function errorWithCode(error: unknown): { readonly code?: string; readonly message: string } {
+  let at: unknown = error;
+  for (let depth = 0; depth < 5 && at instanceof Error; depth += 1) {
+    const { code } = at as NodeJS.ErrnoException;
+    if (typeof code === 'string') {
+      return { code, message: at.message };
+    }
+    at = at instanceof AggregateError ? at.errors[0] : at.cause;
+  }
+  return { message: String(error) };
+}

@@ -1,0 +1,165 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { RewriterError } from '../core/errors.ts';
+import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
+import { compareMaps, type MapDiff } from '../core/map-diff.ts';
+import { withSerial } from '../core/map-writer.ts';
+import type { GetResult, S3Store } from './s3-store.ts';
+import { joinSignatures, signBytes, verifyBytes } from './signature.ts';
+import { SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+
+/** The part of a store that publishing needs. */
+export type ObjectStore = Pick<S3Store, 'get' | 'put' | 'location'>;
+
+export interface PublishRequest {
+  readonly store: ObjectStore;
+  readonly key: string;
+  /** The map to publish; it has no faults. */
+  readonly text: string;
+  readonly map: ImageMap;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+  readonly signKey: KeyObject | undefined;
+  readonly allowShrink: boolean;
+  readonly dryRun: boolean;
+  readonly now: Date;
+}
+
+export interface Publication {
+  /** `lost`: somebody else published in the meantime, and nothing of the map was written. */
+  readonly kind: 'published' | 'planned' | 'nothing-new' | 'lost';
+  readonly serial: number | undefined;
+  readonly etag: string | undefined;
+  readonly versionId: string | undefined;
+  readonly diff: MapDiff;
+}
+
+/**
+ * Publishes a map with the next serial in the place of the one that was read, and of no other. The
+ * signature is written first and keeps the earlier ones, so that a reader in between never finds a map
+ * without a signature that fits. Throws a `RewriterError` where the map must not be published.
+ */
+export async function publishMap(request: PublishRequest): Promise<Publication> {
+  const { store, key, text, map, signKey, allowShrink, dryRun, now } = request;
+  const present = await readPresent(request, key, request.maxBytes);
+  const signature = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
+  const published = present.bytes === undefined ? undefined : readPublished(present.bytes, request);
+  const diff = compareMaps(published?.map, map);
+
+  if (signature.bytes !== undefined && signKey === undefined) {
+    throw new RewriterError(
+      'MAP_SIGNATURE_REQUIRED',
+      `there is a signature at ${store.location(key + SIGNATURE_SUFFIX)}; give --sign-key to sign this map as well`,
+    );
+  }
+  if (diff.removed.length > 0 && !allowShrink) {
+    throw new RewriterError(
+      'MAP_LOSES_ENTRIES',
+      `the map lacks ${diff.removed.length} sources that are published, for example ${diff.removed[0]?.key ?? ''}; add them, or say --allow-shrink`,
+    );
+  }
+  const isSame = diff.added.length + diff.removed.length + diff.changed.length === 0;
+  const isSigned = signKey === undefined || fits(present.bytes, signature.bytes, signKey);
+  if (published?.map !== undefined && isSame && isSigned) {
+    return {
+      kind: 'nothing-new',
+      serial: published.serial,
+      etag: present.etag,
+      versionId: undefined,
+      diff,
+    };
+  }
+  const serial = Math.max((published?.serial ?? 0) + 1, map.serial ?? 1);
+  if (dryRun) {
+    return { kind: 'planned', serial, etag: undefined, versionId: undefined, diff };
+  }
+
+  const lost = {
+    kind: 'lost',
+    serial: undefined,
+    etag: undefined,
+    versionId: undefined,
+    diff,
+  } as const;
+  const bytes = Buffer.from(withSerial(text, map, serial, now));
+  if (signKey !== undefined) {
+    const signed = await store.put({
+      key: key + SIGNATURE_SUFFIX,
+      bytes: Buffer.from(joinSignatures(signBytes(bytes, signKey), signature.bytes)),
+      contentType: 'text/plain',
+      replaces: signature.etag,
+    });
+    if (signed.kind === 'lost') {
+      return refuseHidden(signature, lost);
+    }
+  }
+  const written = await store.put({
+    key,
+    bytes,
+    contentType: 'application/json',
+    replaces: present.etag,
+  });
+  return written.kind === 'lost'
+    ? refuseHidden(present, lost)
+    : { kind: 'published', serial, etag: written.etag, versionId: written.versionId, diff };
+}
+
+interface Present {
+  readonly bytes: Uint8Array | undefined;
+  readonly etag: string | undefined;
+  /** Why it could not be read: without s3:ListBucket a missing object looks like a forbidden one. */
+  readonly denial: RewriterError | undefined;
+}
+
+async function readPresent(
+  { store, signal }: PublishRequest,
+  key: string,
+  maxBytes: number,
+): Promise<Present> {
+  let result: GetResult;
+  try {
+    result = await store.get({ key, maxBytes, signal });
+  } catch (error) {
+    if (error instanceof RewriterError && error.code === 'MAP_ACCESS_DENIED') {
+      return { bytes: undefined, etag: undefined, denial: error };
+    }
+    throw error;
+  }
+  return result.kind === 'found'
+    ? { bytes: result.bytes, etag: result.etag, denial: undefined }
+    : { bytes: undefined, etag: undefined, denial: undefined };
+}
+
+/** What could not be read was taken to be missing; if it is there after all, that was no race. */
+function refuseHidden({ denial }: Present, lost: Publication): Publication {
+  if (denial !== undefined) {
+    throw denial;
+  }
+  return lost;
+}
+
+interface Published {
+  readonly map: ImageMap | undefined;
+  readonly serial: number | undefined;
+}
+
+/** A published map with faults is replaced, but its serial still counts. */
+function readPublished(bytes: Uint8Array, { maxBytes }: PublishRequest): Published {
+  const map = parseImageMap(bytes, maxBytes);
+  if (!hasFaults(map)) {
+    return { map, serial: map.serial };
+  }
+  const [, serial] = /"serial"\s*:\s*(\d{1,15})\b/.exec(Buffer.from(bytes).toString()) ?? [];
+  return { map: undefined, serial: serial === undefined ? undefined : Number(serial) };
+}
+
+function fits(
+  bytes: Uint8Array | undefined,
+  signature: Uint8Array | undefined,
+  signKey: KeyObject,
+): boolean {
+  return (
+    bytes !== undefined &&
+    signature !== undefined &&
+    verifyBytes(bytes, signature, [createPublicKey(signKey)])
+  );
+}

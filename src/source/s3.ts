@@ -1,0 +1,76 @@
+import { RewriterError } from '../core/errors.ts';
+import { readCa } from './ca-file.ts';
+import type { S3Store, S3StoreSettings } from './s3-store.ts';
+import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+
+export interface S3Location {
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/** Splits `s3://bucket/key`. Throws `MAP_UNREADABLE` where it is none. */
+export function parseS3Url(url: string): S3Location {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(url) ?? [];
+  if (bucket === undefined || key === undefined) {
+    // What follows the bucket may be a token.
+    throw new RewriterError(
+      'MAP_UNREADABLE',
+      'the URL of the map is not of the form s3://bucket/key',
+    );
+  }
+  return { bucket, key };
+}
+
+export interface S3SourceSettings extends Omit<S3StoreSettings, 'ca'> {
+  /** Pins one version of the object; empty: the latest. */
+  readonly versionId: string;
+  readonly caFile: string;
+}
+
+/** Opens a bucket. The SDK takes a while to load, so only those who need it do. */
+export async function openStore(
+  bucket: string,
+  settings: Omit<S3SourceSettings, 'versionId'>,
+): Promise<S3Store> {
+  const { S3Store: Store } = await import('./s3-store.ts');
+  return new Store(bucket, { ...settings, ca: await readCa(settings.caFile) });
+}
+
+/** A map in S3 or a compatible service, read with the default credential chain of the AWS SDK. */
+export function createS3Source(url: string, settings: S3SourceSettings): MapSource {
+  const { bucket, key } = parseS3Url(url);
+  const versionId = settings.versionId === '' ? undefined : settings.versionId;
+  let store: S3Store | undefined;
+  return {
+    location: url,
+    async read({ etag, maxBytes, signal, signed }) {
+      const objects = (store ??= await openStore(bucket, settings));
+      const map = await objects.get({
+        key,
+        versionId,
+        etag: etag === undefined || etag === '' ? undefined : `"${etag}"`,
+        maxBytes,
+        signal,
+      });
+      if (map.kind === 'missing') {
+        throw new RewriterError(
+          'MAP_NOT_FOUND',
+          `there is no object at ${url}; publish a map there, or correct imageMap.url`,
+        );
+      }
+      if (map.kind === 'unchanged' || !signed) {
+        return map.kind === 'unchanged' ? map : { ...map, kind: 'changed', signature: undefined };
+      }
+      const signature = await objects.get({
+        key: key + SIGNATURE_SUFFIX,
+        maxBytes: SIGNATURE_LIMIT,
+        signal,
+      });
+      return {
+        ...map,
+        kind: 'changed',
+        signature: signature.kind === 'found' ? signature.bytes : undefined,
+      };
+    },
+  };
+}

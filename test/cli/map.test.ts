@@ -1,0 +1,471 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it, jest } from '@jest/globals';
+import { digestOf } from '../support/digests.ts';
+import { type KeyFiles, writeKeyPair } from '../support/key-files.ts';
+import { mapDocument } from '../support/maps.ts';
+import { type Finished, runProgram } from '../support/program.ts';
+import { Workspace } from '../support/workspace.ts';
+
+jest.setTimeout(30_000);
+
+const EXAMPLE = 'examples/image-map.json';
+const [A, B] = [digestOf('a'), digestOf('b')];
+const ANSI = String.fromCharCode(27);
+
+function run(args: string, input = ''): Promise<Finished> {
+  return runProgram(['map', ...args.split(' ')], input);
+}
+
+/** The documents on standard output, one a line. */
+function jsonLines({ stdout }: Finished): Record<string, unknown>[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+async function writeMap(workspace: Workspace, name: string, document: unknown): Promise<string> {
+  return workspace.write(name, JSON.stringify(document));
+}
+
+describe('map lint', () => {
+  it('finds a good map good, warns of what is suspicious, and ends with 0', async () => {
+    const { code, stdout, stderr } = await run(`lint ${EXAMPLE}`);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(`${EXAMPLE}: good: serial 42, 7 entries, 1 warning`);
+    expect(stdout).toContain('$.images[2].source');
+    expect(stdout).toContain('[MAP_TARGET_MUTABLE]');
+    expect(stdout).not.toContain(ANSI);
+  });
+
+  it('names every fault with its path and its code, and ends with 1', async () => {
+    await using workspace = await Workspace.create();
+    const file = await writeMap(workspace, 'map.json', {
+      apiVersion: 'sdr-image-map/v2',
+      serial: -1,
+      images: [{ source: 'a b', target: 'r.example/a' }, { target: 3 }],
+    });
+    const finished = await run(`lint --output json -- ${file}`);
+    expect(finished).toMatchObject({ code: 1, stderr: '' });
+    const [report] = jsonLines(finished);
+    expect(report).toEqual({
+      file,
+      ok: false,
+      serial: null,
+      entries: 0,
+      faults: expect.any(Array) as unknown,
+      warnings: [],
+    });
+    const faults = report?.faults as { code: string; path: string; message: string }[];
+    expect(faults.map(({ code, path }) => `${code} ${path}`).sort()).toEqual([
+      'MAP_REFERENCE_INVALID $.images[0].source',
+      'MAP_SHAPE_INVALID $.images[1].source',
+      'MAP_SHAPE_INVALID $.images[1].target',
+      'MAP_SHAPE_INVALID $.serial',
+      'MAP_VERSION_UNKNOWN $.apiVersion',
+    ]);
+    const { stdout } = await run(`lint ${file}`);
+    expect(stdout).toContain(`${file}: refused: 5 faults`);
+    for (const { code, path } of faults) {
+      expect(stdout).toMatch(new RegExp(`${path.replaceAll(/[$[\].]/g, '\\$&')}: .*\\[${code}\\]`));
+    }
+  });
+
+  it('reports on several maps, and ends with the highest code', async () => {
+    await using workspace = await Workspace.create();
+    const bad = await workspace.write('bad.json', '{"a:1": "r.example/a:1"} trailing');
+    const finished = await run(`lint --output json ${EXAMPLE} ${bad} ${EXAMPLE}`);
+    expect(finished.code).toBe(1);
+    expect(jsonLines(finished).map(({ file, ok }) => [file, ok])).toEqual([
+      [EXAMPLE, true],
+      [bad, false],
+      [EXAMPLE, true],
+    ]);
+  });
+
+  it('reads standard input', async () => {
+    const finished = await run('lint --output json -', await readFile(EXAMPLE, 'utf8'));
+    expect(finished.code).toBe(0);
+    expect(jsonLines(finished)).toMatchObject([{ file: '-', ok: true, serial: 42, entries: 7 }]);
+  });
+
+  it('demands a rule of the map itself for every image of --require', async () => {
+    const required = 'atlanhq/atlan-mysql-app:0.4.25 registry.atlan.com/public/base:3';
+    expect(await run(`lint ${EXAMPLE} --require ${required}`)).toMatchObject({ code: 0 });
+
+    const missing = 'atlanhq/atlan-mysql-app:0.4.26 nginx not:a:reference';
+    const finished = await run(`lint ${EXAMPLE} --output json --require ${required} ${missing}`);
+    expect(finished.code).toBe(1);
+    const [report] = jsonLines(finished);
+    expect(report).toMatchObject({ ok: false, serial: 42, entries: 7 });
+    const faults = report?.faults as { code: string; message: string }[];
+    expect(faults.map(({ code }) => code)).toEqual(Array(3).fill('MAP_REQUIRED_MISSING'));
+    for (const [index, image] of missing.split(' ').entries()) {
+      expect(faults[index]?.message).toContain(image);
+    }
+  });
+
+  it('does not take a prefix of the configuration for a rule of the map', async () => {
+    await using workspace = await Workspace.create();
+    const config = await workspace.write(
+      'config.yaml',
+      'apiVersion: sdr-image-rewriter/v1\nprocurement: prefix\ncontainerRegistryBase: r.example\n',
+    );
+    const { code, stdout } = await run(
+      `lint ${EXAMPLE} --config ${config} --require atlanhq/atlan-new-app:1`,
+    );
+    expect(code).toBe(1);
+    expect(stdout).toContain('MAP_REQUIRED_MISSING');
+  });
+
+  it('holds the map against allowedTargets and the limits of the configuration', async () => {
+    await using workspace = await Workspace.create();
+    const config = (rest: string): string =>
+      `apiVersion: sdr-image-rewriter/v1\nprocurement: public\n${rest}\n`;
+    const elsewhere = await workspace.write('a.yaml', config('allowedTargets: [other.example]'));
+    const foreign = await run(`lint --output json --config ${elsewhere} ${EXAMPLE}`);
+    expect(foreign.code).toBe(1);
+    expect(jsonLines(foreign)[0]?.faults).toHaveLength(7);
+    expect(foreign.stdout).toContain('MAP_TARGET_FORBIDDEN');
+
+    const small = await workspace.write('b.yaml', config('imageMap: {maxBytes: 100}'));
+    const large = await run(`lint --output json --config ${small} ${EXAMPLE}`);
+    expect(large.code).toBe(1);
+    expect(large.stdout).toContain('MAP_TOO_LARGE');
+  });
+
+  it.each([
+    ['no map', ''],
+    ['a file that is not there', ' no-such-file.json'],
+    ['a configuration that is not there', ` --config no-such-file.yaml ${EXAMPLE}`],
+    ['an unknown format', ` --output xml ${EXAMPLE}`],
+  ])('ends with 2 for %s', async (_title, args) => {
+    const { code, stdout, stderr } = await run(`lint${args}`);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: /);
+  });
+});
+
+describe('map diff', () => {
+  const old = {
+    'atlanhq/a:1': 'r.example/a:1',
+    'atlanhq/b:1': 'r.example/b:1',
+    'atlanhq/c:1': 'r.example/c:1',
+  };
+  const next = mapDocument({
+    serial: 9,
+    images: [
+      { source: 'atlanhq/d:1', target: 'r.example/d:1' },
+      { source: 'docker.io/atlanhq/b:1', target: 'r.example/b:2' },
+      { source: 'atlanhq/c:1', target: 'r.example/c:1' },
+    ],
+  });
+
+  it('says what is added, removed and changed', async () => {
+    await using workspace = await Workspace.create();
+    const from = await writeMap(workspace, 'old.json', old);
+    const to = await writeMap(workspace, 'new.json', next);
+    const { code, stdout } = await run(`diff ${from} ${to}`);
+    expect(code).toBe(0);
+    expect(stdout).toBe(
+      [
+        '- docker.io/atlanhq/a:1 → r.example/a:1',
+        '+ docker.io/atlanhq/d:1 → r.example/d:1',
+        '~ docker.io/atlanhq/b:1: r.example/b:1 → r.example/b:2',
+        '1 source added, 1 removed, 1 changed',
+        '',
+      ].join('\n'),
+    );
+    expect(jsonLines(await run(`diff --output json ${from} ${to}`))).toEqual([
+      {
+        added: [{ kind: 'image', source: 'docker.io/atlanhq/d:1', target: 'r.example/d:1' }],
+        removed: [{ kind: 'image', source: 'docker.io/atlanhq/a:1', target: 'r.example/a:1' }],
+        changed: [
+          {
+            kind: 'image',
+            source: 'docker.io/atlanhq/b:1',
+            from: 'r.example/b:1',
+            to: 'r.example/b:2',
+          },
+        ],
+      },
+    ]);
+  });
+
+  it('finds nothing between a map and itself, and reads one of them from standard input', async () => {
+    const text = await readFile(EXAMPLE, 'utf8');
+    const { code, stdout } = await run(`diff --fail-on-removal ${EXAMPLE} -`, text);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: '0 sources added, 0 removed, 0 changed\n',
+    });
+  });
+
+  it('ends with 1 for a removal where --fail-on-removal is given, and for nothing else', async () => {
+    await using workspace = await Workspace.create();
+    const from = await writeMap(workspace, 'old.json', old);
+    const changed = await writeMap(workspace, 'changed.json', {
+      ...old,
+      'atlanhq/a:1': 'r.example/a:2',
+      'atlanhq/d:1': 'r.example/d:1',
+    });
+    const less = await writeMap(workspace, 'less.json', { 'atlanhq/a:1': 'r.example/a:1' });
+    expect((await run(`diff --fail-on-removal ${from} ${changed}`)).code).toBe(0);
+    expect((await run(`diff ${from} ${less}`)).code).toBe(0);
+    const finished = await run(`diff --fail-on-removal --output json ${from} ${less}`);
+    expect(finished.code).toBe(1);
+    expect(jsonLines(finished)[0]?.removed).toHaveLength(2);
+  });
+
+  it('ends with 1 where one of the maps has faults, and names them all', async () => {
+    await using workspace = await Workspace.create();
+    const bad = await writeMap(workspace, 'bad.json', { 'a b': 'r.example/a', c: 7 });
+    for (const pair of [`${EXAMPLE} ${bad}`, `${bad} ${EXAMPLE}`]) {
+      const { code, stdout, stderr } = await run(`diff ${pair}`);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toContain(bad);
+      expect(stderr).toContain('$["a b"]');
+      expect(stderr).toContain('$.c');
+    }
+  });
+
+  it.each([[EXAMPLE], [`${EXAMPLE} no-such-file.json`]])('ends with 2 for %s', async (args) => {
+    expect(await run(`diff ${args}`)).toMatchObject({ code: 2, stdout: '' });
+  });
+});
+
+describe('map import', () => {
+  interface Written {
+    readonly images: unknown[];
+    readonly repositories: unknown[];
+    readonly prefixes: unknown[];
+  }
+
+  function mapIn({ stdout }: Finished): Written {
+    return JSON.parse(stdout) as Written;
+  }
+
+  it('makes a map of source=target lines', async () => {
+    const lines = [
+      '# written by oc-mirror',
+      `docker.io/atlanhq/a@${A}=registry.corp.example/atlanhq/a:1`,
+      '',
+      'atlanhq/b = registry.corp.example/b',
+      'registry.atlan.com/public/=registry.corp.example/public/',
+    ].join('\n');
+    const finished = await run('import -', lines);
+    expect(finished).toMatchObject({ code: 0, stderr: '' });
+    expect(mapIn(finished)).toEqual({
+      apiVersion: 'sdr-image-map/v1',
+      images: [{ source: `docker.io/atlanhq/a@${A}`, target: 'registry.corp.example/atlanhq/a:1' }],
+      repositories: [{ source: 'docker.io/atlanhq/b', target: 'registry.corp.example/b' }],
+      prefixes: [{ source: 'registry.atlan.com/public', target: 'registry.corp.example/public' }],
+    });
+  });
+
+  it('carries over the digests of the sources of a faithful mirror', async () => {
+    const line = `docker.io/atlanhq/a@${A}=r.example/a:1\natlanhq/b:1=r.example/b:1`;
+    expect(mapIn(await run('import --faithful -', line)).images).toEqual([
+      { source: `docker.io/atlanhq/a@${A}`, target: `r.example/a:1@${A}` },
+      { source: 'docker.io/atlanhq/b:1', target: 'r.example/b:1' },
+    ]);
+  });
+
+  it.each([
+    ['a CNAB relocation mapping', { [`atlanhq/a@${A}`]: `r.example/a@${B}` }],
+    ['an image map of kbld', { images: { [`atlanhq/a@${A}`]: `r.example/a@${B}` } }],
+    ['a list', [{ sourceImage: `atlanhq/a@${A}`, destinationImage: `r.example/a@${B}` }]],
+  ])('makes a map of %s', async (_title, document) => {
+    const finished = await run('import -', JSON.stringify(document));
+    expect(finished).toMatchObject({ code: 0, stderr: '' });
+    expect(mapIn(finished).images).toEqual([
+      { source: `docker.io/atlanhq/a@${A}`, target: `r.example/a@${B}` },
+    ]);
+  });
+
+  it('makes a map of a kustomization, and says what it assumed', async () => {
+    await using workspace = await Workspace.create();
+    const file = await workspace.write(
+      'kustomization.yaml',
+      `kind: Kustomization
+images:
+  - name: docker.io/atlanhq/a
+    newName: r.example/a
+    newTag: "1.10"
+    digest: ${A}
+  - { name: docker.io/atlanhq/b, newName: r.example/b }
+`,
+    );
+    const finished = await run(`import ${file}`);
+    expect(finished.code).toBe(0);
+    expect(mapIn(finished)).toMatchObject({
+      images: [{ source: 'docker.io/atlanhq/a:1.10', target: `r.example/a:1.10@${A}` }],
+      repositories: [{ source: 'docker.io/atlanhq/b', target: 'r.example/b' }],
+    });
+    expect(finished.stderr).toContain(`note: ${file}: $.images[0]`);
+  });
+
+  it('merges several files, and its output is good to lint', async () => {
+    await using workspace = await Workspace.create();
+    const lines = await workspace.write('mapping.txt', `atlanhq/a:1=r.example/a@${A}\n`);
+    const cnab = await writeMap(workspace, 'cnab.json', { 'atlanhq/b:1': `r.example/b@${B}` });
+    const finished = await run(`import ${lines} ${cnab}`);
+    expect(mapIn(finished).images).toHaveLength(2);
+    expect(await run('lint -', finished.stdout)).toMatchObject({
+      code: 0,
+      stdout: '-: good: serial none, 2 entries, 0 warnings\n',
+    });
+  });
+
+  it('names every line that is none, and writes nothing', async () => {
+    const text = 'atlanhq/a:1=r.example/a:1\natlanhq/b:1\n\na=b=c\n';
+    const { code, stdout, stderr } = await run('import -', text);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('line 2');
+    expect(stderr).toContain('line 4');
+    expect(stderr).toMatch(/\[MAP_IMPORT_INVALID\]\n$/);
+  });
+
+  it.each([
+    ['references that do not parse', 'auto', 'atlanhq/A b=r.example/a', 'MAP_REFERENCE_INVALID'],
+    [
+      'two targets for one source',
+      'auto',
+      'atlanhq/a:1=r.example/a:1\natlanhq/a:1=r.example/b:1',
+      'MAP_SOURCE_CONFLICT',
+    ],
+    ['JSON with faults', 'auto', '{"atlanhq/a:1": 7}', 'MAP_SHAPE_INVALID'],
+    ['text that is no JSON', 'json', 'atlanhq/a=r.example/a', 'MAP_NOT_JSON'],
+    ['a kustomization without images', 'kustomize', 'resources: [a]', 'MAP_IMPORT_INVALID'],
+    [
+      'a tag that YAML reads as a number',
+      'auto',
+      'images:\n- {name: atlanhq/a, newTag: 1.10}',
+      'MAP_IMPORT_INVALID',
+    ],
+  ])('refuses %s', async (_title, format, text, code) => {
+    const finished = await run(`import --format ${format} -`, text);
+    expect(finished).toMatchObject({ code: 1, stdout: '' });
+    expect(finished.stderr).toContain(`[${code}]`);
+  });
+
+  it('holds the targets against allowedTargets', async () => {
+    const args = 'import --config examples/config-map.yaml -';
+    expect(await run(args, 'atlanhq/a:1=registry.corp.example/a:1')).toMatchObject({ code: 0 });
+    const finished = await run(args, 'atlanhq/a:1=evil.example/a:1');
+    expect(finished).toMatchObject({ code: 1, stdout: '' });
+    expect(finished.stderr).toContain('MAP_TARGET_FORBIDDEN');
+  });
+
+  it('ends with 2 for a file that is not there', async () => {
+    expect(await run('import no-such-file.txt')).toMatchObject({ code: 2, stdout: '' });
+  });
+});
+
+describe('map sign', () => {
+  const SOURCE = 'atlanhq/atlan-mysql-app:0.4.25';
+
+  async function resolveWith(workspace: Workspace, map: string, keys: string): Promise<Finished> {
+    const config = await workspace.write(
+      'config.yaml',
+      `apiVersion: sdr-image-rewriter/v1\nprocurement: map\nimageMap: {url: "file://${map}", publicKeyFile: ${keys}}\n`,
+    );
+    return runProgram(['resolve', '--config', config, SOURCE]);
+  }
+
+  async function signedMap(workspace: Workspace, key: KeyFiles): Promise<string> {
+    const map = await workspace.write('map.json', await readFile(EXAMPLE));
+    expect(await run(`sign ${map} --key ${key.privateKey}`)).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: `signed: ${map}.sig\n`,
+    });
+    return map;
+  }
+
+  it('writes a signature that a reader with the public key accepts', async () => {
+    await using workspace = await Workspace.create();
+    const key = await writeKeyPair(workspace);
+    const map = await signedMap(workspace, key);
+    expect(await readFile(`${map}.sig`, 'utf8')).toMatch(/^[A-Za-z0-9+/]{86}==\n$/);
+    const { code, stdout } = await resolveWith(workspace, map, key.publicKey);
+    expect(code).toBe(0);
+    expect(stdout).toContain('registry.corp.example/atlan/mysql:0.4.25-r1');
+  });
+
+  it('is accepted by a reader that has the key among several', async () => {
+    await using workspace = await Workspace.create();
+    const [old, next] = [
+      await writeKeyPair(workspace, 'old'),
+      await writeKeyPair(workspace, 'next'),
+    ];
+    const both = await workspace.write('both.pub', `${old.publicPem}\n${next.publicPem}`);
+    for (const key of [old, next]) {
+      const map = await signedMap(workspace, key);
+      expect((await resolveWith(workspace, map, both)).code).toBe(0);
+    }
+  });
+
+  it('does not fit a map with one byte more, another key, or no signature at all', async () => {
+    await using workspace = await Workspace.create();
+    const key = await writeKeyPair(workspace);
+    const other = await writeKeyPair(workspace, 'other');
+    const map = await signedMap(workspace, key);
+    const text = await readFile(map, 'utf8');
+    const unsigned = await workspace.write('unsigned.json', text);
+
+    const refusals = [
+      await resolveWith(workspace, map, other.publicKey),
+      await resolveWith(workspace, unsigned, key.publicKey),
+    ];
+    await workspace.write('map.json', `${text}\n`);
+    refusals.push(await resolveWith(workspace, map, key.publicKey));
+    for (const refusal of refusals) {
+      expect(refusal).toMatchObject({ code: 1, stdout: '' });
+      expect(refusal.stderr).toContain('[MAP_SIGNATURE_INVALID]');
+    }
+  });
+
+  it('goes to standard output for standard input, and where --out says', async () => {
+    await using workspace = await Workspace.create();
+    const key = await writeKeyPair(workspace);
+    const map = await signedMap(workspace, key);
+    const text = await readFile(map, 'utf8');
+    const { code, stdout, stderr } = await run(`sign - --key ${key.privateKey}`, text);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    // Ed25519 gives the same signature for the same bytes.
+    expect(stdout).toBe(await readFile(`${map}.sig`, 'utf8'));
+    const out = workspace.path('elsewhere.sig');
+    expect((await run(`sign ${map} --key ${key.privateKey} --out ${out}`)).code).toBe(0);
+    expect(await readFile(out, 'utf8')).toBe(stdout);
+  });
+
+  it('signs no map with faults', async () => {
+    await using workspace = await Workspace.create();
+    const { privateKey } = await writeKeyPair(workspace);
+    const map = await writeMap(workspace, 'map.json', { 'a b': 'r.example/a' });
+    const { code, stderr } = await run(`sign ${map} --key ${privateKey}`);
+    expect(code).toBe(1);
+    expect(stderr).toContain('MAP_REFERENCE_INVALID');
+    await expect(readFile(`${map}.sig`)).rejects.toThrow('ENOENT');
+  });
+
+  it.each([
+    ['a key of another kind', 'rsa.pem', 1],
+    ['a public key', 'key.pub', 1],
+    ['a key that is not there', 'missing.pem', 1],
+  ])('refuses %s', async (_title, name, code) => {
+    await using workspace = await Workspace.create();
+    await writeKeyPair(workspace);
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    await workspace.write('rsa.pem', rsa.export({ type: 'pkcs8', format: 'pem' }));
+    const finished = await run(`sign ${EXAMPLE} --key ${workspace.path(name)} --out /dev/null`);
+    expect(finished).toMatchObject({ code, stdout: '' });
+    expect(finished.stderr).toContain('[SIGNATURE_KEY_INVALID]');
+  });
+
+  it('ends with 2 without a key', async () => {
+    expect(await run(`sign ${EXAMPLE}`)).toMatchObject({ code: 2, stdout: '' });
+  });
+});

@@ -1,0 +1,181 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import { digestOf } from '../support/digests.ts';
+import { type Finished, runProgram } from '../support/program.ts';
+import { Workspace } from '../support/workspace.ts';
+
+jest.setTimeout(30_000);
+
+const CONFIG = 'examples/config.yaml';
+const BY_MAP = '--config examples/config-map.yaml --map examples/image-map.json';
+const ANSI = String.fromCharCode(27);
+
+function resolve(args: string, input = ''): Promise<Finished> {
+  return runProgram(['resolve', ...args.split(' ')], input);
+}
+
+/** The lines of `--output json`. */
+async function resolutions(args: string, input = ''): Promise<Record<string, unknown>[]> {
+  const { stdout } = await resolve(`--output json ${args}`, input);
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+async function targetOf(args: string): Promise<unknown> {
+  return (await resolutions(args))[0]?.target;
+}
+
+describe('resolve', () => {
+  it('prints one object a line with exactly the documented fields, in the order of the images', async () => {
+    const images = 'atlanhq/agent:1.4 nginx registry.atlan.com/internal/tool:1 atlanhq/A:1';
+    expect(await resolutions(`${BY_MAP} ${images}`)).toEqual([
+      {
+        image: 'atlanhq/agent:1.4',
+        canonical: 'docker.io/atlanhq/agent:1.4',
+        outcome: 'unmapped',
+        target: null,
+        rule: null,
+        reason: 'no-rule',
+      },
+      {
+        image: 'nginx',
+        canonical: 'docker.io/library/nginx:latest',
+        outcome: 'kept',
+        target: null,
+        rule: null,
+        reason: 'out-of-scope',
+      },
+      {
+        image: 'registry.atlan.com/internal/tool:1',
+        canonical: 'registry.atlan.com/internal/tool:1',
+        outcome: 'unmapped',
+        target: null,
+        rule: null,
+        reason: 'no-rule',
+      },
+      {
+        image: 'atlanhq/A:1',
+        canonical: null,
+        outcome: 'invalid',
+        target: null,
+        rule: null,
+        reason: 'REFERENCE_UPPERCASE',
+      },
+    ]);
+    const [rewritten] = await resolutions(`--config ${CONFIG} ghcr.io/atlanhq/agent`);
+    expect(Object.entries(rewritten ?? {})).toEqual([
+      ['image', 'ghcr.io/atlanhq/agent'],
+      ['canonical', 'ghcr.io/atlanhq/agent:latest'],
+      ['outcome', 'rewritten'],
+      ['target', 'registry.corp.example/mirror/atlanhq/agent'],
+      ['rule', 'base'],
+      ['reason', null],
+    ]);
+  });
+
+  it('prints a table without colours when it is piped', async () => {
+    const { code, stdout, stderr } = await resolve(`--config ${CONFIG} atlanhq/agent:1 nginx`);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toBe(
+      [
+        'IMAGE            OUTCOME    TARGET                                        WHY',
+        'atlanhq/agent:1  rewritten  registry.corp.example/mirror/atlanhq/agent:1  base',
+        'nginx            kept       -                                             out-of-scope',
+        '',
+      ].join('\n'),
+    );
+    expect(stdout).not.toContain(ANSI);
+  });
+
+  it('reads images from standard input, one a line, among those of the command line', async () => {
+    const lines = await resolutions(
+      `--config ${CONFIG} first - last`,
+      'atlanhq/a:1\r\n\n  \nnginx\n',
+    );
+    expect(lines.map(({ image }) => image)).toEqual(['first', 'atlanhq/a:1', 'nginx', 'last']);
+  });
+
+  it.each([
+    ['rewritten and kept images', `--config ${CONFIG} atlanhq/agent:1 nginx`, 0],
+    ['an invalid image', `--config ${CONFIG} nginx atlanhq/A:1`, 1],
+    ['an unmapped image', `${BY_MAP} registry.atlan.com/internal/tool:1 nginx`, 1],
+    ['nothing configured', 'atlanhq/agent:1 nginx', 0],
+  ])('of %s ends as it should', async (_title, args, code) => {
+    expect(await resolve(args)).toMatchObject({ code, stderr: '' });
+  });
+
+  it('ends with 0 for an unmapped image where the configuration allows it', async () => {
+    await using workspace = await Workspace.create();
+    const head = 'apiVersion: sdr-image-rewriter/v1\nprocurement: map\n';
+    const map = 'imageMap: {url: "s3://nowhere/map.json"}\n';
+    for (const [unmapped, code] of [
+      ['allow', 0],
+      ['warn', 1],
+      ['deny', 1],
+    ] as const) {
+      const text = `${head}${map}unmapped: ${unmapped}\n`;
+      const config = await workspace.write('config.yaml', text);
+      const args = `--config ${config} --map examples/image-map.json atlanhq/unknown:1`;
+      expect((await resolve(args)).code).toBe(code);
+    }
+  });
+
+  it('takes --base in place of the configured one, and --map in place of imageMap.url', async () => {
+    await using workspace = await Workspace.create();
+    const image = 'atlanhq/agent:1';
+    expect(await targetOf(`--config ${CONFIG} --base other.example/m ${image}`)).toBe(
+      'other.example/m/atlanhq/agent:1',
+    );
+    // Without a configuration it has a mode of its own.
+    expect(await targetOf(`--base r.example ${image}`)).toBe('r.example/atlanhq/agent:1');
+    const map = await workspace.write('map.json', '{"atlanhq/agent:1": "r.example/agent:1"}');
+    expect(await targetOf(`--map ${map} ${image}`)).toBe('r.example/agent:1');
+    expect(await targetOf(`--map file://${map} ${image}`)).toBe('r.example/agent:1');
+    // What the map lacks is for the base.
+    expect(await targetOf(`--map ${map} --base r.example/m atlanhq/other:1`)).toBe(
+      'r.example/m/atlanhq/other:1',
+    );
+  });
+
+  it('holds the overrides against the configuration like what stands in it', async () => {
+    const foreign = await resolve('--config examples/config-prefixes.yaml --base evil.example a');
+    expect(foreign).toMatchObject({ code: 1, stdout: '' });
+    expect(foreign.stderr).toContain('[CONFIG_TARGET_FORBIDDEN]');
+    const invalid = await resolve('--base http://r.example a');
+    expect(invalid).toMatchObject({ code: 1, stdout: '' });
+    expect(invalid.stderr).toContain('[CONFIG_VALUE_INVALID]');
+  });
+
+  it('never loses a digest and never invents a tag', async () => {
+    const digest = digestOf('a');
+    const suffixes = ['', ':1', `@${digest}`, `:1@${digest}`];
+    const lines = await resolutions(
+      `--config ${CONFIG} ${suffixes.map((suffix) => `atlanhq/agent${suffix}`).join(' ')}`,
+    );
+    expect(lines.map(({ target }) => target)).toEqual(
+      suffixes.map((suffix) => `registry.corp.example/mirror/atlanhq/agent${suffix}`),
+    );
+  });
+
+  it('names every fault of a map and decides nothing', async () => {
+    await using workspace = await Workspace.create();
+    const map = await workspace.write('map.json', '{"a b": "r.example/a", "c": 7}');
+    const { code, stdout, stderr } = await resolve(`--map ${map} atlanhq/agent:1`);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('$["a b"]');
+    expect(stderr).toContain('$.c');
+    expect(stderr).toMatch(/^error: .*\[MAP_[A-Z_]+\]\n$/s);
+  });
+
+  it.each([
+    ['no image', `--config ${CONFIG}`],
+    ['a configuration that is not there', '--config no-such-file.yaml a'],
+    ['a map that is not there', '--map no-such-file.json a'],
+    ['an unknown format', '--output yaml a'],
+  ])('ends with 2 for %s', async (_title, args) => {
+    const { code, stdout, stderr } = await resolve(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: /);
+  });
+});

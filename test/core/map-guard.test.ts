@@ -1,0 +1,183 @@
+import { describe, expect, it } from '@jest/globals';
+import { checkSuccessor, findEntry, type MapGuards } from '../../src/core/map-guard.ts';
+import { digestOf } from '../support/digests.ts';
+import { mapDocument, mapOf } from '../support/maps.ts';
+import { prefixOf } from '../support/references.ts';
+
+const LENIENT: MapGuards = { allowedTargets: [], allowRollback: false, maxShrink: 1 };
+
+function faultsOfSuccessor(next: unknown, current?: unknown, guards: Partial<MapGuards> = {}) {
+  const before = current === undefined ? undefined : mapOf(current);
+  return checkSuccessor(mapOf(next), before, { ...LENIENT, ...guards }).map(
+    ({ code, path }) => `${code} ${path}`,
+  );
+}
+
+function mapWithEntries(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [`atlanhq/${name}:1`, `r.example/${name}:1`]));
+}
+
+describe('allowedTargets', () => {
+  const document = mapDocument({
+    images: [
+      { source: 'atlanhq/a:1', target: `r.example/team/a:1@${digestOf('a')}` },
+      { source: 'atlanhq/b:1', target: 'r.example/team2/b:1' },
+      { source: 'atlanhq/c:1', aliases: ['ghcr.io/atlanhq/c:1'], target: 'evil.example/c:1' },
+    ],
+    repositories: [{ source: 'atlanhq/d', target: 'r.example/team' }],
+    prefixes: [{ source: 'ghcr.io/atlanhq', target: 'r.example' }],
+  });
+
+  it('let every target pass where there are none', () => {
+    expect(faultsOfSuccessor(document)).toEqual([]);
+  });
+
+  it('refuse each target outside, on a path boundary', () => {
+    expect(
+      faultsOfSuccessor(document, undefined, { allowedTargets: [prefixOf('r.example/team')] }),
+    ).toEqual([
+      'MAP_TARGET_FORBIDDEN $.images[1].source',
+      'MAP_TARGET_FORBIDDEN $.images[2].source',
+      'MAP_TARGET_FORBIDDEN $.images[2].aliases[0]',
+      'MAP_TARGET_FORBIDDEN $.prefixes[0].source',
+    ]);
+  });
+
+  it('let a target pass that any of them covers', () => {
+    const allowedTargets = [prefixOf('evil.example'), prefixOf('r.example')];
+    expect(faultsOfSuccessor(document, undefined, { allowedTargets })).toEqual([]);
+  });
+
+  it('do not take a host that begins with an allowed one', () => {
+    const allowedTargets = [prefixOf('r.example')];
+    expect(
+      faultsOfSuccessor({ 'a:1': 'r.example.evil.example/a:1' }, undefined, { allowedTargets }),
+    ).toEqual(['MAP_TARGET_FORBIDDEN $["a:1"]']);
+    expect(
+      faultsOfSuccessor({ 'a:1': 'r.example:5000/a:1' }, undefined, { allowedTargets }),
+    ).toEqual(['MAP_TARGET_FORBIDDEN $["a:1"]']);
+  });
+
+  it('compare normalised names', () => {
+    const allowedTargets = [prefixOf('index.docker.io/mirror')];
+    expect(faultsOfSuccessor({ 'a:1': 'mirror/a:1' }, undefined, { allowedTargets })).toEqual([]);
+  });
+});
+
+describe('the serial', () => {
+  const withSerial = (serial?: number) => mapDocument(serial === undefined ? {} : { serial });
+
+  it.each([
+    [1, 1],
+    [1, 2],
+    [0, 0],
+    [undefined, 1],
+    [undefined, undefined],
+  ])('may go from %p to %p', (current, next) => {
+    expect(faultsOfSuccessor(withSerial(next), withSerial(current))).toEqual([]);
+  });
+
+  it.each([
+    [2, 1],
+    [1, 0],
+    [1, undefined],
+    [0, undefined],
+  ])('may not go from %p to %p', (current, next) => {
+    expect(faultsOfSuccessor(withSerial(next), withSerial(current))).toEqual([
+      'MAP_SERIAL_LOWER $.serial',
+    ]);
+  });
+
+  it('may go anywhere with allowRollback', () => {
+    const guards = { allowRollback: true };
+    expect(faultsOfSuccessor(withSerial(1), withSerial(2), guards)).toEqual([]);
+    expect(faultsOfSuccessor(withSerial(), withSerial(2), guards)).toEqual([]);
+  });
+
+  it('of the first map may be any', () => {
+    expect(faultsOfSuccessor(withSerial(), undefined)).toEqual([]);
+    expect(faultsOfSuccessor(withSerial(0), undefined)).toEqual([]);
+  });
+});
+
+describe('maxShrink', () => {
+  const current = mapWithEntries(['a', 'b', 'c', 'd']);
+
+  it('lets half of the entries go at 0.5, and no more', () => {
+    const guards = { maxShrink: 0.5 };
+    expect(faultsOfSuccessor(mapWithEntries(['a', 'b']), current, guards)).toEqual([]);
+    expect(faultsOfSuccessor(mapWithEntries(['a']), current, guards)).toEqual(['MAP_SHRINKS $']);
+    expect(faultsOfSuccessor({}, current, guards)).toEqual(['MAP_SHRINKS $']);
+  });
+
+  it('lets none go at 0', () => {
+    expect(faultsOfSuccessor(mapWithEntries(['a', 'b', 'c']), current, { maxShrink: 0 })).toEqual([
+      'MAP_SHRINKS $',
+    ]);
+    expect(faultsOfSuccessor(current, current, { maxShrink: 0 })).toEqual([]);
+  });
+
+  it('lets all go at 1', () => {
+    expect(faultsOfSuccessor({}, current, { maxShrink: 1 })).toEqual([]);
+  });
+
+  it('counts what is lost, however much is new', () => {
+    const next = mapWithEntries(['e', 'f', 'g', 'h', 'i']);
+    expect(faultsOfSuccessor(next, current, { maxShrink: 0.5 })).toEqual(['MAP_SHRINKS $']);
+  });
+
+  it('does not count a changed target as lost', () => {
+    const next = Object.fromEntries(Object.keys(current).map((key) => [key, 's.example/x:1']));
+    expect(faultsOfSuccessor(next, current, { maxShrink: 0 })).toEqual([]);
+  });
+
+  it('says nothing where there was nothing to lose', () => {
+    expect(faultsOfSuccessor({}, {}, { maxShrink: 0 })).toEqual([]);
+  });
+});
+
+describe('checkSuccessor', () => {
+  it('tells all faults at once', () => {
+    const guards = { allowedTargets: [prefixOf('r.example')], maxShrink: 0.5 };
+    const next = mapDocument({ serial: 1, images: { 'atlanhq/x:1': 'evil.example/x:1' } });
+    const current = mapDocument({ serial: 2, images: mapWithEntries(['a', 'b']) });
+    expect(faultsOfSuccessor(next, current, guards).toSorted()).toEqual([
+      'MAP_SERIAL_LOWER $.serial',
+      'MAP_SHRINKS $',
+      'MAP_TARGET_FORBIDDEN $.images["atlanhq/x:1"]',
+    ]);
+  });
+});
+
+describe('findEntry', () => {
+  const [a, b] = [digestOf('a'), digestOf('b')];
+  const map = mapOf({
+    'atlanhq/a:1': 'r.example/a:1',
+    [`atlanhq/b:1@${a}`]: `r.example/b:1@${b}`,
+    [`@${b}`]: `r.example/c@${b}`,
+    'atlanhq/d': 'r.example/d',
+    'ghcr.io/atlanhq/': 'r.example/ghcr',
+  });
+
+  it.each(map.entries.map((entry) => ({ entry })))('finds $entry.key again', ({ entry }) => {
+    expect(findEntry(map, entry)).toBe(entry);
+    expect(findEntry(mapOf({}), entry)).toBeUndefined();
+  });
+
+  it('does not take what an entry implies for an entry of its own', () => {
+    const other = mapOf({
+      [`atlanhq/b@${a}`]: `r.example/b:1@${b}`,
+      [`@${a}`]: `r.example/b@${b}`,
+    });
+    for (const entry of other.entries) {
+      expect(findEntry(map, entry)).toBeUndefined();
+    }
+  });
+
+  it('tells a repository from a prefix and an image of the same name', () => {
+    const other = mapOf({ 'atlanhq/d/': 'r.example/d', 'atlanhq/d:latest': 's.example/d:1' });
+    for (const entry of other.entries) {
+      expect(findEntry(map, entry)).toBeUndefined();
+    }
+  });
+});

@@ -1,0 +1,710 @@
+import { globSync } from 'node:fs';
+import { basename } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parseAllDocuments } from 'yaml';
+import { CHART } from '../../scripts/chart-docs.ts';
+import { ROOT } from '../../scripts/docs.ts';
+import { parseConfig } from '../../src/config.ts';
+import {
+  apply,
+  copyImage,
+  eventually,
+  getJson,
+  kubectl,
+  must,
+  run,
+  setting,
+} from './support/cluster.ts';
+
+const RELEASE = 'rewriter';
+const NAMESPACE = 'sdr-chart-e2e';
+const NAMESPACES = [NAMESPACE, 'sdr-apps', 'sdr-orchestrator', 'sdr-chart-audit'];
+/** Not in every cluster: what they define is only looked at as YAML. */
+const OPTIONAL_GROUPS = ['cert-manager.io/', 'monitoring.coreos.com/'];
+const PREFIX = { procurement: 'prefix', containerRegistryBase: 'registry.corp.example/mirror' };
+
+type Values = Readonly<Record<string, unknown>>;
+
+interface Selector {
+  readonly matchExpressions: readonly {
+    readonly key: string;
+    readonly operator: string;
+    readonly values: readonly string[];
+  }[];
+}
+
+interface Webhook {
+  readonly name: string;
+  readonly failurePolicy: string;
+  readonly sideEffects: string;
+  readonly matchPolicy: string;
+  readonly reinvocationPolicy: string;
+  readonly timeoutSeconds: number;
+  readonly clientConfig: {
+    readonly caBundle?: string;
+    readonly service: { readonly path: string; readonly name: string; readonly namespace: string };
+  };
+  readonly rules: readonly object[];
+  readonly namespaceSelector: Selector;
+  readonly objectSelector: Selector;
+  readonly matchConditions?: readonly { readonly name: string; readonly expression: string }[];
+}
+
+interface PodSpec {
+  readonly automountServiceAccountToken: boolean;
+  readonly securityContext: object;
+  readonly containers: readonly {
+    readonly securityContext: object;
+    readonly resources: { readonly limits?: object };
+    readonly env?: readonly { readonly name: string }[];
+    readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
+  }[];
+  readonly volumes?: readonly { readonly name: string }[];
+}
+
+interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly webhooks?: readonly Webhook[];
+  readonly rules?: readonly object[];
+  readonly spec?: Readonly<Record<string, unknown>> & {
+    readonly template?: {
+      readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
+      readonly spec: PodSpec;
+    };
+  };
+}
+
+function helmArgs(values: Values, version: string): string[] {
+  const file = typeof values.file === 'string' ? ['-f', values.file] : ['-f', '-'];
+  return ['template', RELEASE, CHART, '-n', NAMESPACE, '--kube-version', version, ...file];
+}
+
+/** Renders the chart with some values, or with those of a file. */
+async function render(values: Values, version = '1.36.0'): Promise<Manifest[]> {
+  const text = await must('helm', helmArgs(values, version), JSON.stringify(values));
+  return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+}
+
+function one(manifests: readonly Manifest[], kind: string): Manifest {
+  const found = manifests.filter((manifest) => manifest.kind === kind);
+  const [first] = found;
+  if (first === undefined || found.length > 1) {
+    throw new Error(`there are ${found.length} of ${kind}`);
+  }
+  return first;
+}
+
+function kinds(manifests: readonly Manifest[]): string[] {
+  return manifests.map(({ kind }) => kind);
+}
+
+function podOf(manifests: readonly Manifest[]): PodSpec {
+  const spec = one(manifests, 'Deployment').spec?.template?.spec;
+  if (spec === undefined) {
+    throw new Error('the Deployment has no pod');
+  }
+  return spec;
+}
+
+function webhookOf(manifests: readonly Manifest[], mode: 'enforce' | 'audit'): Webhook {
+  const { webhooks = [] } = one(manifests, 'MutatingWebhookConfiguration');
+  const found = webhooks.find(({ name }) => name === `${mode}.sdr-image-rewriter.io`);
+  if (found === undefined) {
+    throw new Error(`there is no webhook for ${mode}`);
+  }
+  return found;
+}
+
+/** Whether a namespace is selected, as the API server would decide. */
+function selects({ matchExpressions }: Selector, name: string, mode?: string): boolean {
+  const labels: Record<string, string | undefined> = {
+    'kubernetes.io/metadata.name': name,
+    'sdr-image-rewriter.io/mode': mode,
+  };
+  return matchExpressions.every(({ key, operator, values }) => {
+    const isIn = values.includes(labels[key] ?? '');
+    return operator === 'In' ? isIn : !isIn;
+  });
+}
+
+function configText(manifests: readonly Manifest[]): string {
+  const found = manifests.find(({ data }) => data?.['config.yaml'] !== undefined);
+  return found?.data?.['config.yaml'] ?? '';
+}
+
+const examples = globSync(`${CHART}/ci/*-values.yaml`, { cwd: ROOT })
+  .sort()
+  .map((file): [string, string] => [basename(file), file]);
+
+describe.each(examples)('the values of ci/%s', (_name, file) => {
+  it('pass helm lint', async () => {
+    await must('helm', ['lint', '--strict', CHART, '-f', file]);
+  });
+
+  it.each([
+    ['1.24.0', false],
+    ['1.29.0', true],
+    ['v1.29.4-eks-036c24b', true],
+    ['v1.28.9-gke.1000000', true],
+    ['1.36.0', true],
+  ])('are rendered for Kubernetes %s', async (version, hasConditions) => {
+    const manifests = await render({ file }, version);
+    for (const mode of ['enforce', 'audit'] as const) {
+      expect('matchConditions' in webhookOf(manifests, mode)).toBe(hasConditions);
+    }
+    expect(parseConfig(configText(manifests))).not.toHaveProperty('faults');
+  });
+
+  it('make pods of the restricted standard without a CPU limit', async () => {
+    const manifests = await render({ file });
+    for (const { securityContext, containers } of [podOf(manifests), testPodOf(manifests)]) {
+      expect(securityContext).toMatchObject({
+        runAsNonRoot: true,
+        runAsUser: 65532,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      for (const container of containers) {
+        expect(container.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(container.resources.limits).not.toHaveProperty('cpu');
+      }
+    }
+  });
+});
+
+function testPodOf(manifests: readonly Manifest[]): PodSpec {
+  return one(manifests, 'Pod').spec as unknown as PodSpec;
+}
+
+/** Helm leaves the namespace of the release to whoever applies. */
+function inNamespace(manifest: Manifest): Manifest {
+  const isOfCluster =
+    manifest.kind.startsWith('Cluster') ||
+    manifest.kind.startsWith('MutatingWebhook') ||
+    manifest.kind.startsWith('ValidatingAdmission');
+  const { metadata } = manifest;
+  return isOfCluster ? manifest : { ...manifest, metadata: { namespace: NAMESPACE, ...metadata } };
+}
+
+describe('the webhook configuration', () => {
+  it('says of both webhooks what the API server needs to know', async () => {
+    const manifests = await render({ config: PREFIX });
+    for (const [mode, path] of [
+      ['enforce', '/mutate'],
+      ['audit', '/audit'],
+    ] as const) {
+      expect(webhookOf(manifests, mode)).toMatchObject({
+        failurePolicy: 'Ignore',
+        sideEffects: 'None',
+        matchPolicy: 'Equivalent',
+        reinvocationPolicy: 'IfNeeded',
+        timeoutSeconds: 5,
+        admissionReviewVersions: ['v1'],
+        clientConfig: { service: { name: RELEASE, namespace: NAMESPACE, path } },
+        rules: [
+          {
+            apiGroups: [''],
+            apiVersions: ['v1'],
+            operations: ['CREATE', 'UPDATE'],
+            resources: ['pods', 'pods/ephemeralcontainers'],
+            scope: 'Namespaced',
+          },
+        ],
+        objectSelector: {
+          matchExpressions: [
+            { key: 'sdr-image-rewriter.io/skip', operator: 'NotIn', values: ['true'] },
+          ],
+        },
+      });
+    }
+  });
+
+  it('never blocks an audited namespace, not even with failurePolicy Fail', async () => {
+    const manifests = await render({ config: PREFIX, webhook: { failurePolicy: 'Fail' } });
+    expect(webhookOf(manifests, 'enforce').failurePolicy).toBe('Fail');
+    expect(webhookOf(manifests, 'audit').failurePolicy).toBe('Ignore');
+  });
+
+  it('leaves caBundle to whoever writes it', async () => {
+    const manifests = await render({ config: PREFIX });
+    expect(webhookOf(manifests, 'enforce').clientConfig).not.toHaveProperty('caBundle');
+    const certManager = await render({ config: PREFIX, tls: { mode: 'certManager' } });
+    const { webhooks, metadata } = one(certManager, 'MutatingWebhookConfiguration');
+    expect(webhooks?.[0]?.clientConfig).not.toHaveProperty('caBundle');
+    expect(metadata.annotations).toEqual({
+      'cert-manager.io/inject-ca-from': `${NAMESPACE}/${RELEASE}-tls`,
+    });
+  });
+
+  const named = { namespaces: ['apps'] };
+  const all = { allNamespaces: true };
+  it.each([
+    // Values, namespace, label; enforced, audited
+    [{}, 'apps', undefined, false, false],
+    [{}, 'apps', 'enforce', true, false],
+    [{}, 'apps', 'audit', false, true],
+    [{}, 'apps', 'none', false, false],
+    [named, 'apps', undefined, true, false],
+    [named, 'apps', 'enforce', true, false],
+    [named, 'apps', 'audit', false, true],
+    [named, 'apps', 'none', false, false],
+    [named, 'other', undefined, false, false],
+    [named, 'other', 'enforce', false, false],
+    [named, 'other', 'audit', false, false],
+    [all, 'apps', undefined, true, false],
+    [all, 'apps', 'audit', false, true],
+    [all, 'apps', 'none', false, false],
+  ])(
+    'with %j selects the namespace %s labelled %s: %s, %s',
+    async (webhook, name, label, ...expected) => {
+      const manifests = await render({ config: PREFIX, webhook });
+      const selected = (['enforce', 'audit'] as const).map((mode) =>
+        selects(webhookOf(manifests, mode).namespaceSelector, name, label),
+      );
+      expect(selected).toEqual(expected);
+    },
+  );
+
+  it.each([{}, named, all])('with %j never selects itself or the system', async (webhook) => {
+    const manifests = await render({ config: PREFIX, webhook });
+    for (const mode of ['enforce', 'audit'] as const) {
+      for (const name of [NAMESPACE, 'kube-system', 'kube-node-lease']) {
+        const { namespaceSelector } = webhookOf(manifests, mode);
+        expect(selects(namespaceSelector, name, mode)).toBe(false);
+        expect(selects(namespaceSelector, name)).toBe(false);
+      }
+    }
+  });
+});
+
+describe('what is rendered', () => {
+  it('gives a token and rights only to a process that keeps its own certificate', async () => {
+    const own = await render({ config: PREFIX });
+    expect(podOf(own).automountServiceAccountToken).toBe(true);
+    expect(one(own, 'Secret')).not.toHaveProperty('data');
+    expect(one(own, 'ClusterRole').rules).toEqual([
+      {
+        apiGroups: ['admissionregistration.k8s.io'],
+        resources: ['mutatingwebhookconfigurations'],
+        resourceNames: [RELEASE],
+        verbs: ['get', 'update', 'patch'],
+      },
+    ]);
+    expect(one(own, 'Role').rules).toEqual([
+      {
+        apiGroups: [''],
+        resources: ['secrets'],
+        resourceNames: [`${RELEASE}-tls`],
+        verbs: ['get', 'update', 'patch'],
+      },
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+    ]);
+    const others = await render({ config: PREFIX, tls: { mode: 'certManager' } });
+    expect(podOf(others).automountServiceAccountToken).toBe(false);
+    expect(kinds(others).filter((kind) => /Role|Secret/.test(kind))).toEqual([]);
+  });
+
+  it('makes a CA of its own for cert-manager, or uses the issuer that is named', async () => {
+    const own = await render({ config: PREFIX, tls: { mode: 'certManager' } });
+    expect(kinds(own).filter((kind) => kind === 'Issuer')).toHaveLength(2);
+    const issuerRef = { name: 'corp', kind: 'ClusterIssuer', group: 'cert-manager.io' };
+    const tls = { mode: 'certManager', certManager: { issuerRef } };
+    const named = await render({ config: PREFIX, tls });
+    expect(kinds(named)).not.toContain('Issuer');
+    expect(one(named, 'Certificate').spec).toMatchObject({
+      issuerRef,
+      dnsNames: [`${RELEASE}.${NAMESPACE}.svc`],
+      privateKey: { algorithm: 'ECDSA', size: 256 },
+    });
+  });
+
+  it('keeps the map over a restart in map mode only, unless it is told not to', async () => {
+    const imageMap = { url: 's3://bucket/map.json' };
+    const hasCache = async (config: object): Promise<boolean> => {
+      const { volumes, containers } = podOf(await render({ config }));
+      const mounts = containers[0]?.volumeMounts ?? [];
+      const isMounted = mounts.some(
+        ({ mountPath }) => mountPath === '/var/cache/sdr-image-rewriter',
+      );
+      expect(volumes?.some(({ name }) => name === 'cache')).toBe(isMounted);
+      return isMounted;
+    };
+    expect(await hasCache(PREFIX)).toBe(false);
+    expect(await hasCache({ procurement: 'map', imageMap })).toBe(true);
+    expect(await hasCache({ procurement: 'map', imageMap: { ...imageMap, cacheFile: '' } })).toBe(
+      false,
+    );
+  });
+
+  it('restarts the pods for what only a restart can apply', async () => {
+    const checksum = async (config: object): Promise<string | undefined> => {
+      const { spec } = one(await render({ config: { ...PREFIX, ...config } }), 'Deployment');
+      return spec?.template?.metadata.annotations['checksum/restart-needed'];
+    };
+    expect(await checksum({ unmapped: 'deny' })).toBe(await checksum({}));
+    expect(await checksum({ ops: { port: 9090 } })).not.toBe(await checksum({}));
+  });
+
+  it('hands over the credentials of a Secret before the environment of the values', async () => {
+    const manifests = await render({
+      config: { procurement: 'map', imageMap: { url: 's3://bucket/map.json' } },
+      s3Credentials: { existingSecret: 'store' },
+      extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
+    });
+    expect(podOf(manifests).containers[0]?.env?.map(({ name }) => name)).toEqual([
+      'AWS_ACCESS_KEY_ID',
+      'AWS_SECRET_ACCESS_KEY',
+      'AWS_SESSION_TOKEN',
+      'HTTPS_PROXY',
+    ]);
+  });
+
+  it('leaves out what does not fit the cluster or the number of replicas', async () => {
+    const values = { config: PREFIX, replicas: 1, validatingAdmissionPolicy: { enabled: true } };
+    expect(kinds(await render(values, '1.29.0'))).not.toContain('ValidatingAdmissionPolicy');
+    expect(kinds(await render(values, '1.30.0'))).toContain('ValidatingAdmissionPolicy');
+    expect(kinds(await render(values))).not.toContain('PodDisruptionBudget');
+    expect(kinds(await render({ config: PREFIX, hostNetwork: true }))).not.toContain(
+      'NetworkPolicy',
+    );
+  });
+});
+
+describe('values that contradict each other', () => {
+  const map = { procurement: 'map', imageMap: { url: 's3://bucket/map.json' } };
+  const existingSecret = { mode: 'existingSecret', existingSecret: 'tls', caBundle: '' };
+  it.each<[RegExp, Values]>([
+    [/Fail with one replica/, { replicas: 1, webhook: { failurePolicy: 'Fail' } }],
+    [/Fail for all/, { webhook: { failurePolicy: 'Fail', allNamespaces: true } }],
+    [/both set: keep one/, { webhook: { namespaces: ['a'], allNamespaces: true } }],
+    [/always excluded/, { webhook: { namespaces: ['kube-system'] } }],
+    [/always excluded/, { webhook: { namespaces: [NAMESPACE] } }],
+    [/always excluded/, { test: { namespace: NAMESPACE } }],
+    [/webhook.namespaces does not/, { webhook: { namespaces: ['a'] }, test: { namespace: 'b' } }],
+    [/tls.existingSecret is empty/, { tls: { mode: 'existingSecret' } }],
+    [/tls.caBundle is empty/, { tls: existingSecret }],
+    [/tls.existingSecret is set, but/, { tls: { existingSecret: 'tls' } }],
+    [/issuerRef is set, but/, { tls: { certManager: { issuerRef: { name: 'a' } } } }],
+    [/filled in by the chart/, { config: { ...PREFIX, server: { tls: { certFile: '/a' } } } }],
+    [/there is no rule/, { config: { procurement: 'prefix' } }],
+    [/there is no map/, { config: { procurement: 'map' } }],
+    [/mounted nowhere/, { config: { procurement: 'map', imageMap: { url: 'file:///a/b.json' } } }],
+    [/mounted nowhere/, { config: { procurement: 'map', imageMap: { urlFile: '/a/url' } } }],
+    [/extraVolumes does not/, { extraVolumeMounts: [{ name: 'a', mountPath: '/a' }] }],
+    [/nothing outside/, { config: { ...PREFIX, ops: { host: '127.0.0.1' } } }],
+    [/nobody knows/, { config: { ...PREFIX, server: { port: 0 } } }],
+    [/set two ports/, { config: { ...PREFIX, server: { port: 8080 } } }],
+    [/name the one to use/, { serviceAccount: { create: false } }],
+    [
+      /silently win/,
+      {
+        s3Credentials: { existingSecret: 'a' },
+        serviceAccount: { annotations: { 'eks.amazonaws.com/role-arn': 'a' } },
+      },
+    ],
+    [/could ever be replaced/, { rollingUpdate: { maxSurge: 0 } }],
+    [/needs the API server/, { networkPolicy: { egress: 'deny' } }],
+    [
+      /comes over the network/,
+      { config: map, tls: { mode: 'certManager' }, networkPolicy: { egress: 'deny' } },
+    ],
+    [/allows everything/, { networkPolicy: { extraEgress: [{ ports: [{ port: 443 }] }] } }],
+    [
+      /procurement is public/,
+      { config: { procurement: 'public' }, validatingAdmissionPolicy: { enabled: true } },
+    ],
+    [
+      /Deny and Warn/,
+      { validatingAdmissionPolicy: { enabled: true, validationActions: ['Deny', 'Warn'] } },
+    ],
+    [
+      /more than twice/,
+      {
+        config: { ...map, imageMap: { ...map.imageMap, refreshInterval: '1h' } },
+        metrics: { prometheusRule: { enabled: true } },
+      },
+    ],
+    [/additional properties .*'replica'/i, { replica: 2 }],
+    [/additional properties .*'unmaped'/i, { config: { ...PREFIX, unmaped: 'deny' } }],
+  ])('fail with a sentence: %s', async (sentence, values) => {
+    const input = JSON.stringify({ config: PREFIX, ...values });
+    const { code, stderr } = await run('helm', helmArgs({}, '1.36.0'), input);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(sentence) as unknown,
+    });
+  });
+});
+
+describe('a cluster', () => {
+  beforeAll(async () => {
+    const labels = {
+      'pod-security.kubernetes.io/enforce': 'restricted',
+      'pod-security.kubernetes.io/warn': 'restricted',
+    };
+    await apply(
+      NAMESPACES.map((name) => ({
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name, labels },
+      })),
+    );
+  });
+
+  afterAll(async () => {
+    await kubectl('delete', 'namespace', ...NAMESPACES, '--wait=false');
+  });
+
+  it.each(examples)('accepts the values of ci/%s', async (_name, file) => {
+    const { serverVersion } = JSON.parse(await kubectl('version', '-o', 'json')) as {
+      serverVersion: { gitVersion: string };
+    };
+    const items = (await render({ file }, serverVersion.gitVersion))
+      .filter(({ apiVersion }) => !OPTIONAL_GROUPS.some((group) => apiVersion.startsWith(group)))
+      .map(inNamespace);
+    // A pod is refused whose service account is not there, and a dry run leaves none.
+    const accounts = items.filter(({ kind }) => kind === 'ServiceAccount');
+    await apply(accounts);
+    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+    const { code, stderr } = await run(
+      'kubectl',
+      ['apply', '--dry-run=server', '--validate=strict', '-f', '-'],
+      list,
+    );
+    for (const { metadata } of accounts) {
+      await kubectl('delete', 'serviceaccount', metadata.name, '-n', NAMESPACE);
+    }
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  describe('the admission policy for the final state', () => {
+    const dryRun = (namespace: string, spec: object, metadata: object = {}) =>
+      run(
+        'kubectl',
+        ['create', '--dry-run=server', '-n', namespace, '-f', '-'],
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'checked', ...metadata },
+          spec,
+        }),
+      );
+    const containerOf = (image: string): object => ({
+      name: 'main',
+      image,
+      securityContext: {
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+    });
+    const isDenied = async (image: string, namespace = 'sdr-apps'): Promise<boolean> => {
+      const { code, stderr } = await dryRun(namespace, { containers: [containerOf(image)] });
+      if (code !== 0 && !stderr.includes('not mirrored: ')) {
+        throw new Error(stderr);
+      }
+      return code !== 0;
+    };
+    let objects: Manifest[] = [];
+
+    beforeAll(async () => {
+      const manifests = await render({
+        config: {
+          procurement: 'prefix',
+          sources: [
+            'docker.io/atlanhq',
+            'ghcr.io/atlanhq/agent',
+            'registry.atlan.com',
+            'docker.io/library/busybox',
+          ],
+          prefixes: [{ source: 'docker.io/atlanhq', target: 'registry.atlan.com/mirror' }],
+        },
+        validatingAdmissionPolicy: { enabled: true, validationActions: ['Deny'] },
+      });
+      objects = manifests.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
+      const before = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'before', namespace: 'sdr-apps', finalizers: ['example.com/test'] },
+        spec: { containers: [containerOf('atlanhq/before:1')] },
+      };
+      await apply([before]);
+      await apply(objects);
+      await kubectl('label', 'namespace', 'sdr-apps', 'sdr-image-rewriter.io/mode=enforce');
+      await kubectl('label', 'namespace', 'sdr-chart-audit', 'sdr-image-rewriter.io/mode=audit');
+      await eventually(() => isDenied('atlanhq/x:1'), Boolean, 30);
+    });
+
+    afterAll(async () => {
+      for (const { kind, metadata } of objects) {
+        await kubectl('delete', kind, metadata.name);
+      }
+      await kubectl(
+        'patch',
+        'pod',
+        'before',
+        '-n',
+        'sdr-apps',
+        '--type=merge',
+        '-p',
+        '{"metadata":{"finalizers":null}}',
+      );
+      await kubectl(
+        'label',
+        'namespace',
+        'sdr-apps',
+        'sdr-chart-audit',
+        'sdr-image-rewriter.io/mode-',
+      );
+    });
+
+    it('passed the type check of the API server', async () => {
+      const policy = await getJson<{
+        status: { typeChecking?: { expressionWarnings?: object[] } };
+      }>('validatingadmissionpolicy', RELEASE);
+      expect(policy.status.typeChecking?.expressionWarnings ?? []).toEqual([]);
+    });
+
+    it.each([
+      'atlanhq/x:1',
+      'atlanhq/x',
+      'docker.io/atlanhq/x:1',
+      'index.docker.io/atlanhq/x:1',
+      'registry-1.docker.io/atlanhq/x:1',
+      `atlanhq/x:1@sha256:${'1'.repeat(64)}`,
+      'ghcr.io/atlanhq/agent',
+      'ghcr.io/atlanhq/agent:1',
+      'ghcr.io/atlanhq/agent/sub:1',
+      'registry.atlan.com/public/x:3',
+      'registry.atlan.com/mirror2/x:3',
+      'busybox',
+      'busybox:1',
+      'docker.io/busybox:1',
+    ])('denies %s', async (image) => {
+      expect(await isDenied(image)).toBe(true);
+    });
+
+    it.each([
+      'atlanhq2/x:1',
+      'localhost/atlanhq/x:1',
+      'localhost:5000/atlanhq/x:1',
+      'ghcr.io/atlanhq/agent2:1',
+      'ghcr.io/other/agent:1',
+      'registry.atlan.com:5000/x:1',
+      'registry.atlan.com:5000',
+      'registry.atlan.com/mirror/x:1',
+      'registry.corp.example/atlanhq/x:1',
+      'busybox2',
+      'nginx:1',
+    ])('lets %s pass', async (image) => {
+      expect(await isDenied(image)).toBe(false);
+    });
+
+    it('sees init containers and image volumes, and no namespace that is only audited', async () => {
+      const kept = containerOf('nginx');
+      const init = { initContainers: [{ ...containerOf('atlanhq/x'), name: 'init' }] };
+      const volume = { volumes: [{ name: 'tools', image: { reference: 'atlanhq/tools:1' } }] };
+      for (const spec of [init, volume]) {
+        const { code, stderr } = await dryRun('sdr-apps', { containers: [kept], ...spec });
+        expect({ code, stderr }).toEqual({
+          code: 1,
+          stderr: expect.stringMatching(/not mirrored: docker\.io\/atlanhq/) as unknown,
+        });
+      }
+      expect(await isDenied('atlanhq/x:1', 'sdr-chart-audit')).toBe(false);
+    });
+
+    it('lets a pod from before be edited, but not to another image that is not mirrored', async () => {
+      await kubectl('label', 'pod', 'before', 'touched=1', '-n', 'sdr-apps');
+      const set = ['set', 'image', 'pod/before', '-n', 'sdr-apps'];
+      expect((await run('kubectl', [...set, 'main=atlanhq/next:1'])).stderr).toContain(
+        'not mirrored',
+      );
+      await kubectl(...set, 'main=registry.corp.example/next:1');
+      await kubectl('delete', 'pod', 'before', '-n', 'sdr-apps', '--wait=false');
+    });
+  });
+
+  describe('a release with default values and a prefix rule', () => {
+    const ownObjects = async (): Promise<string[]> => {
+      const kinds = [
+        'all',
+        'secret',
+        'configmap',
+        'serviceaccount',
+        'role',
+        'rolebinding',
+        'networkpolicy',
+        'poddisruptionbudget',
+      ];
+      const inside = await kubectl('get', kinds.join(','), '-n', NAMESPACE, '-o', 'name');
+      const cluster = ['mutatingwebhookconfiguration', 'clusterrole', 'clusterrolebinding'];
+      const outside = await kubectl('get', cluster.join(','), '-o', 'name');
+      const apps = await kubectl('get', 'role,rolebinding', '-n', 'sdr-apps', '-o', 'name');
+      return `${inside}${outside}${apps}`
+        .split('\n')
+        .filter((name) => name.includes(`/${RELEASE}`));
+    };
+
+    it('is ready, passes helm test in an enforced namespace, survives an upgrade and leaves nothing behind', async () => {
+      const image = setting('LAB_IMAGE');
+      const registry = setting('LAB_REGISTRY');
+      await copyImage(registry, image.slice(image.indexOf('/') + 1), 'mirror/atlanhq/helm-test:1');
+      const colon = image.lastIndexOf(':');
+      const values = {
+        image: { repository: image.slice(0, colon), tag: image.slice(colon + 1) },
+        config: { procurement: 'prefix', containerRegistryBase: `${registry}/mirror` },
+        test: { namespace: 'sdr-apps' },
+      };
+      await kubectl(
+        'label',
+        'namespace',
+        'sdr-apps',
+        'sdr-image-rewriter.io/mode=enforce',
+        '--overwrite',
+      );
+      const upgrade = [
+        'upgrade',
+        '--install',
+        RELEASE,
+        CHART,
+        '-n',
+        NAMESPACE,
+        '-f',
+        '-',
+        '--wait',
+      ];
+      await must('helm', [...upgrade, '--timeout', '60s'], JSON.stringify(values));
+      const bundle = await caBundle();
+      expect(bundle).not.toBe('');
+      await must('helm', ['test', RELEASE, '-n', NAMESPACE, '--timeout', '60s']);
+
+      const denied = { ...values, config: { ...values.config, unmapped: 'deny' } };
+      await must('helm', [...upgrade, '--timeout', '60s'], JSON.stringify(denied));
+      expect(await caBundle()).toBe(bundle);
+      await must('helm', ['test', RELEASE, '-n', NAMESPACE, '--timeout', '60s']);
+
+      await must('helm', ['uninstall', RELEASE, '-n', NAMESPACE, '--wait', '--timeout', '90s']);
+      expect(await eventually(ownObjects, (names) => names.length === 0, 30)).toEqual([]);
+    });
+
+    async function caBundle(): Promise<string> {
+      const { webhooks } = await getJson<{ webhooks: Webhook[] }>(
+        'mutatingwebhookconfiguration',
+        RELEASE,
+      );
+      return webhooks[0]?.clientConfig.caBundle ?? '';
+    }
+  });
+});

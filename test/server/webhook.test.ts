@@ -1,0 +1,509 @@
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import jsonpatch, { type Operation } from 'fast-json-patch';
+import { parseConfig, policySettings } from '../../src/config.ts';
+import { createPolicy, type Policy } from '../../src/core/policy.ts';
+import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import { createAuditor } from '../../src/server/audit.ts';
+import { checkCertificate } from '../../src/server/tls.ts';
+import { buildWebhook, type WebhookServer } from '../../src/server/webhook.ts';
+import { type Authority, createAuthority } from '../support/certificates.ts';
+import { recordLog, type RecordedLog } from '../support/events.ts';
+import { HttpsClient } from '../support/https-client.ts';
+
+const MIRROR = 'registry.corp.example/mirror';
+
+function policyFrom(lines: string): Policy {
+  const config = parseConfig(`apiVersion: sdr-image-rewriter/v1\n${lines}`);
+  if ('faults' in config) {
+    throw new Error(JSON.stringify(config.faults));
+  }
+  return createPolicy(policySettings(config));
+}
+
+const PREFIX_POLICY = policyFrom(`procurement: prefix\ncontainerRegistryBase: ${MIRROR}\n`);
+
+function fixture(name: string): string {
+  return readFileSync(`test/fixtures/admission-reviews/${name}.json`, 'utf8');
+}
+
+interface Answer {
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly patch?: string;
+    readonly patchType?: string;
+    readonly warnings?: readonly string[];
+    readonly status?: { readonly code: number; readonly message: string };
+  };
+}
+
+function parseAnswer(body: string): Answer['response'] & { readonly operations: Operation[] } {
+  const { response } = JSON.parse(body) as Answer;
+  const operations =
+    response.patch === undefined
+      ? []
+      : (JSON.parse(Buffer.from(response.patch, 'base64').toString()) as Operation[]);
+  return { ...response, operations };
+}
+
+function podReview(object: unknown, request: object = {}): string {
+  return JSON.stringify({
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: 'u-1',
+      resource: { group: '', version: 'v1', resource: 'pods' },
+      operation: 'CREATE',
+      object,
+      ...request,
+    },
+  });
+}
+
+/** One running server, and everything that a test wants to turn or to look at. */
+interface Rig {
+  readonly server: WebhookServer;
+  readonly recorded: RecordedLog;
+  readonly metrics: Metrics;
+  readonly port: number;
+  readonly url: string;
+  policy: Policy | undefined;
+  isDraining: boolean;
+}
+
+let authority: Authority;
+
+async function startRig(
+  options: { clients?: { subjects: string[] }; requestTimeout?: number } = {},
+): Promise<Rig> {
+  const { cert, key } = await authority.issue('sdr-image-rewriter');
+  const recorded = recordLog();
+  const metrics = createMetrics();
+  const rig: { policy: Policy | undefined; isDraining: boolean } = {
+    policy: PREFIX_POLICY,
+    isDraining: false,
+  };
+  const server = buildWebhook({
+    certificate: checkCertificate(cert, key, 'TLSv1.2', authority.cert),
+    auditor: createAuditor(recorded.log, metrics, () => 1500),
+    policy: () => rig.policy,
+    isDraining: () => rig.isDraining,
+    ...options,
+  });
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = server.server.address() as AddressInfo;
+  return Object.assign(rig, { server, recorded, metrics, port, url: `https://localhost:${port}` });
+}
+
+function openSocket(rig: Rig): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port: rig.port, host: 'localhost', ca: authority.cert });
+    socket.once('secureConnect', () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+function rawRequest(body: string, path = '/mutate'): string {
+  return `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+beforeAll(async () => {
+  authority = await createAuthority();
+});
+
+describe('the webhook over HTTPS', () => {
+  let rig: Rig;
+  let client: HttpsClient;
+
+  beforeAll(async () => {
+    rig = await startRig();
+    client = new HttpsClient(rig.url, { ca: authority.cert });
+  });
+  afterAll(async () => {
+    client.close();
+    await rig.server.close();
+  });
+
+  async function mutate(
+    body: string | Uint8Array,
+    path = '/mutate',
+  ): Promise<ReturnType<typeof parseAnswer>> {
+    const { status, body: text } = await client.send(path, body);
+    expect(status).toBe(200);
+    return parseAnswer(text);
+  }
+
+  it.each([
+    [
+      'create-deployment-pod',
+      { '/spec/containers/0/image': `${MIRROR}/atlanhq/atlan-mysql-app:main-97b8c95` },
+    ],
+    [
+      'create-job-pod-digest',
+      {
+        '/spec/containers/0/image': `${MIRROR}/atlanhq/atlan-crawler:2.4.1@sha256:9b2a0c0c5b0f3d5a4a0d1f6d8f9a1b2c3d4e5f60718293a4b5c6d7e8f9012345`,
+        '/spec/containers/1/image': `${MIRROR}/public/app-runtime-base:3`,
+      },
+    ],
+    [
+      'create-plain-pod-image-volume',
+      {
+        '/spec/containers/0/image': `${MIRROR}/atlanhq/agent`,
+        '/spec/volumes/0/image/reference': `${MIRROR}/atlanhq/models:2026.1`,
+      },
+    ],
+    ['update-label-only', {}],
+    [
+      'update-set-image',
+      { '/spec/containers/1/image': `${MIRROR}/atlanhq/atlan-oracle-app:main-ec46120` },
+    ],
+    [
+      'update-ephemeralcontainers',
+      { '/spec/ephemeralContainers/0/image': `${MIRROR}/atlanhq/debug-tools:1` },
+    ],
+  ])('answers the captured review %s with exactly its rewrites', async (name, images) => {
+    const text = fixture(name);
+    const { request } = JSON.parse(text) as { request: { uid: string; object: object } };
+    const { uid, allowed, operations, patchType } = await mutate(text);
+    expect({ uid, allowed }).toEqual({ uid: request.uid, allowed: true });
+    const replaced = operations.filter(({ op }) => op === 'replace');
+    expect(
+      Object.fromEntries(replaced.map((each) => [each.path, 'value' in each && each.value])),
+    ).toEqual(images);
+    const others = operations.filter(({ op }) => op !== 'replace').map(({ path }) => path);
+    expect(others.every((path) => path.startsWith('/metadata/annotations'))).toBe(true);
+    expect(others.length > 0).toBe(name.startsWith('create'));
+    expect(patchType).toBe(operations.length === 0 ? undefined : 'JSONPatch');
+    expect(() => jsonpatch.applyPatch(request.object, operations, true, false)).not.toThrow();
+  });
+
+  it('decides the same on /audit and patches nothing', async () => {
+    const answer = await mutate(fixture('create-deployment-pod'), '/audit?timeout=5s');
+    expect(answer).toMatchObject({ allowed: true, operations: [] });
+    expect(answer.warnings).toHaveLength(1);
+    expect(rig.recorded.lines.at(-1)).toMatchObject({
+      event: 'admission',
+      mode: 'audit',
+      outcome: 'rewritten',
+      images: expect.arrayContaining([expect.objectContaining({ rule: 'base' })]) as unknown,
+    });
+  });
+
+  it('writes one audit line for each request, with names and images and nothing else of the pod', async () => {
+    const before = rig.recorded.lines.length;
+    await mutate(fixture('create-deployment-pod'));
+    const lines = rig.recorded.lines.slice(before);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({
+      level: 'info',
+      event: 'admission',
+      mode: 'enforce',
+      uid: 'b9c1885f-727c-433f-8abb-a7ab53750959',
+      dryRun: false,
+      operation: 'CREATE',
+      namespace: 'sdr',
+      pod: 'atlan-mysql-app-f486fcc8c-',
+      owner: 'ReplicaSet/atlan-mysql-app-f486fcc8c',
+      user: 'system:serviceaccount:kube-system:replicaset-controller',
+      outcome: 'rewritten',
+    });
+    expect(lines[0]?.images).toEqual([
+      {
+        container: 'main',
+        field: 'containers',
+        source: 'atlanhq/atlan-mysql-app:main-97b8c95',
+        target: `${MIRROR}/atlanhq/atlan-mysql-app:main-97b8c95`,
+        rule: 'base',
+        reason: null,
+      },
+      expect.objectContaining({
+        container: 'wait-for-temporal',
+        target: null,
+        reason: 'out-of-scope',
+      }),
+      expect.objectContaining({ container: 'daprd', target: null, reason: 'out-of-scope' }),
+    ]);
+    expect(JSON.stringify(lines[0])).not.toMatch(/ATLAN_AUTH|secretKeyRef|temporal 7233/);
+  });
+
+  it('counts requests and images without any name in a label', async () => {
+    await mutate(fixture('create-deployment-pod'));
+    const text = await rig.metrics.registry.metrics();
+    expect(text).toMatch(/requests_total\{operation="CREATE",outcome="rewritten"\} \d+/);
+    expect(text).toMatch(/images_total\{outcome="rewritten",rule="base",field="containers"\} \d+/);
+    expect(text).toMatch(/request_duration_seconds_bucket\{le="0.0005"\} \d+/);
+    expect(text).not.toMatch(/atlanhq|sdr"|mysql/);
+  });
+
+  it.each<[string, string | Uint8Array, Record<string, string>, number, string]>([
+    [
+      'text that is not JSON',
+      'hello',
+      { 'content-type': 'application/json' },
+      400,
+      'REVIEW_NOT_JSON',
+    ],
+    ['an empty body', '', { 'content-type': 'application/json' }, 400, 'REVIEW_NOT_JSON'],
+    [
+      'cut JSON',
+      fixture('update-label-only').slice(0, 900),
+      { 'content-type': 'application/json' },
+      400,
+      'REVIEW_NOT_JSON',
+    ],
+    ['another content type', '{}', { 'content-type': 'text/plain' }, 415, 'REVIEW_MEDIA_TYPE'],
+    ['no content type', '{}', {}, 415, 'REVIEW_MEDIA_TYPE'],
+    ['null', 'null', { 'content-type': 'application/json' }, 400, 'REVIEW_INVALID'],
+    ['a list', '[]', { 'content-type': 'application/json' }, 400, 'REVIEW_INVALID'],
+    [
+      'v1beta1',
+      '{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","request":{"uid":"u"}}',
+      { 'content-type': 'application/json; charset=utf-8' },
+      400,
+      'REVIEW_INVALID',
+    ],
+    [
+      'a review without a request',
+      '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}',
+      { 'content-type': 'application/json' },
+      400,
+      'REVIEW_INVALID',
+    ],
+    [
+      'a review without a uid',
+      '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}',
+      { 'content-type': 'application/json' },
+      400,
+      'REVIEW_INVALID',
+    ],
+    [
+      'deep nesting',
+      '['.repeat(3_000_000),
+      { 'content-type': 'application/json' },
+      400,
+      'REVIEW_NOT_JSON',
+    ],
+  ])('answers %s with a sentence and a code', async (_title, body, headers, status, code) => {
+    const answer = await client.send('/mutate', body, headers);
+    expect(answer.status).toBe(status);
+    const { code: got, message } = JSON.parse(answer.body) as { code: string; message: string };
+    expect(got).toBe(code);
+    expect(message).not.toBe('');
+    expect(rig.recorded.lines.at(-1)).toMatchObject({ event: 'admission', outcome: 'error', code });
+  });
+
+  it('answers a body over 7 MiB with 413', async () => {
+    const own = new HttpsClient(rig.url, { ca: authority.cert });
+    const limit = 7 * 1024 * 1024;
+    const big = await own.send('/mutate', `"${'x'.repeat(limit)}"`);
+    expect(big.status).toBe(413);
+    expect(JSON.parse(big.body)).toMatchObject({ code: 'REVIEW_TOO_LARGE' });
+    const fits = await own.send('/mutate', `"${'x'.repeat(limit - 2)}"`);
+    expect(fits.status).toBe(400);
+    own.close();
+  });
+
+  it('answers another path or method with 404', async () => {
+    expect((await client.send('/', '{}')).status).toBe(404);
+    expect((await client.send('/mutate', '', {}, 'GET')).status).toBe(404);
+  });
+
+  it('lets requests without an object and other resources pass untouched, and counts them', async () => {
+    const deletion = await mutate(podReview(null, { operation: 'DELETE' }));
+    expect(deletion).toMatchObject({ allowed: true, operations: [] });
+    const other = await mutate(
+      podReview(
+        { spec: {} },
+        { resource: { group: 'apps', version: 'v1', resource: 'deployments' } },
+      ),
+    );
+    expect(other).toMatchObject({ allowed: true, operations: [] });
+    expect(rig.recorded.lines.at(-1)).toMatchObject({ outcome: 'kept', reason: 'not-a-pod' });
+    const text = await rig.metrics.registry.metrics();
+    expect(text).toMatch(/requests_total\{operation="DELETE",outcome="kept"\} 1/);
+  });
+
+  it('takes labels and annotations named __proto__ and constructor as ordinary strings', async () => {
+    const pod =
+      '{"metadata":{"labels":{"__proto__":"a","constructor":"b"},"annotations":{"__proto__":"c"}},"spec":{"containers":[{"name":"__proto__","image":"atlanhq/x:1"}]}}';
+    const { operations } = await mutate(
+      podReview(null).replace('"object":null', `"object":${pod}`),
+    );
+    expect(operations[0]).toEqual({
+      op: 'replace',
+      path: '/spec/containers/0/image',
+      value: `${MIRROR}/atlanhq/x:1`,
+    });
+  });
+
+  it('decides 10,000 containers and an image of 1 MiB', async () => {
+    const containers = Array.from({ length: 10_000 }, (_, index) => ({
+      name: `c${index}`,
+      image: `atlanhq/x:${index}`,
+    }));
+    containers[5] = { name: 'huge', image: 'a'.repeat(1_048_576) };
+    const { operations, warnings } = await mutate(
+      podReview({ metadata: {}, spec: { containers } }),
+    );
+    expect(operations.filter(({ op }) => op === 'replace')).toHaveLength(9999);
+    expect(warnings?.every((warning) => warning.length <= 120)).toBe(true);
+    const line = rig.recorded.lines.at(-1);
+    expect(line).toMatchObject({ imagesOmitted: 9744 });
+    expect(JSON.stringify(line).length).toBeLessThan(100_000);
+  });
+
+  it('answers every request of a pipelined burst, in order', async () => {
+    const socket = await openSocket(rig);
+    const bodies = Array.from({ length: 50 }, (_, index) =>
+      podReview(
+        { spec: { containers: [{ name: 'c', image: `atlanhq/x:${index}` }] } },
+        { uid: `burst-${index}` },
+      ),
+    );
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    socket.write(bodies.map((body) => rawRequest(body)).join(''));
+    const last = new Promise<void>((resolve) => {
+      socket.on('data', () => received.includes('"burst-49"') && resolve());
+    });
+    await last;
+    const uids = [...received.matchAll(/"uid":"(burst-\d+)"/g)].map(([, uid]) => uid);
+    expect(uids).toEqual(bodies.map((_, index) => `burst-${index}`));
+    socket.destroy();
+  });
+
+  it('keeps a connection for longer than the API server does', async () => {
+    const { headers } = await client.send('/mutate', fixture('update-label-only'));
+    const [, seconds] = /timeout=(\d+)/.exec(String(headers['keep-alive'])) ?? [];
+    expect(Number(seconds)).toBeGreaterThanOrEqual(95);
+  });
+
+  it('denies with 403, the image and the place of the rules', async () => {
+    rig.policy = policyFrom(
+      `procurement: prefix\nunmapped: deny\nprefixes: [{source: ghcr.io/atlanhq, target: ${MIRROR}}]\n`,
+    );
+    try {
+      const { allowed, status, operations } = await mutate(fixture('create-deployment-pod'));
+      expect({ allowed, operations }).toEqual({ allowed: false, operations: [] });
+      expect(status?.code).toBe(403);
+      expect(status?.message).toContain(
+        'containers/main wants docker.io/atlanhq/atlan-mysql-app:main-97b8c95',
+      );
+      const audited = await mutate(fixture('create-deployment-pod'), '/audit');
+      expect(audited.allowed).toBe(true);
+    } finally {
+      rig.policy = PREFIX_POLICY;
+    }
+  });
+
+  it('answers 503 with Retry-After while no map was loaded', async () => {
+    rig.policy = undefined;
+    try {
+      const answer = await client.send('/mutate', fixture('create-deployment-pod'));
+      expect(answer.status).toBe(503);
+      expect(answer.headers['retry-after']).toBe('1');
+      expect(JSON.parse(answer.body)).toMatchObject({ code: 'MAP_NOT_LOADED' });
+    } finally {
+      rig.policy = PREFIX_POLICY;
+    }
+  });
+
+  it('answers 500 and lives on when a policy has a fault of its own', async () => {
+    rig.policy = {
+      ...PREFIX_POLICY,
+      decide: () => {
+        throw new Error('broken on purpose');
+      },
+    };
+    try {
+      const answer = await client.send('/mutate', fixture('create-deployment-pod'));
+      expect(answer.status).toBe(500);
+      expect(JSON.parse(answer.body)).toMatchObject({ code: 'INTERNAL' });
+    } finally {
+      rig.policy = PREFIX_POLICY;
+    }
+    expect((await mutate(fixture('create-deployment-pod'))).operations).not.toEqual([]);
+  });
+
+  it('asks callers to go elsewhere while it drains, and still answers', async () => {
+    rig.isDraining = true;
+    try {
+      const answer = await client.send('/mutate', fixture('create-deployment-pod'));
+      expect(answer.status).toBe(200);
+      expect(answer.headers.connection).toBe('close');
+    } finally {
+      rig.isDraining = false;
+    }
+  });
+
+  it('serves another certificate after a reload, on the same port and with TLS 1.2 as the least', async () => {
+    const next = await authority.issue('renewed');
+    rig.server.server.setSecureContext(checkCertificate(next.cert, next.key, 'TLSv1.2').context);
+    const socket = await openSocket(rig);
+    expect(socket.getPeerCertificate().subject).toMatchObject({ CN: 'renewed' });
+    socket.destroy();
+    await expect(
+      new Promise((resolve, reject) => {
+        const old = connectTls({
+          port: rig.port,
+          ca: authority.cert,
+          maxVersion: 'TLSv1.1',
+          minVersion: 'TLSv1',
+          ciphers: 'ALL@SECLEVEL=0',
+        });
+        old.once('secureConnect', resolve);
+        old.once('error', reject);
+      }),
+    ).rejects.toThrow();
+  });
+});
+
+describe('a client that stalls', () => {
+  it('is cut off after the timeout, whether it stops in the head or in the body', async () => {
+    const rig = await startRig({ requestTimeout: 300 });
+    const body = fixture('create-deployment-pod');
+    const halves = [rawRequest(body).slice(0, 40), rawRequest(body).slice(0, 2000)];
+    await Promise.all(
+      halves.map(async (half) => {
+        const socket = await openSocket(rig);
+        socket.on('error', () => undefined);
+        const closed = new Promise((resolve) => socket.once('close', resolve));
+        socket.resume();
+        socket.write(half);
+        await closed;
+      }),
+    );
+    const client = new HttpsClient(rig.url, { ca: authority.cert });
+    expect((await client.send('/mutate', body)).status).toBe(200);
+    client.close();
+    await rig.server.close();
+  });
+});
+
+describe('client certificates', () => {
+  it('are checked against the CA and the subjects, and a refused caller is told why', async () => {
+    const rig = await startRig({ clients: { subjects: ['kube-apiserver'] } });
+    const other = await createAuthority('another CA');
+    const callers = {
+      trusted: await authority.issue('kube-apiserver'),
+      stranger: await authority.issue('somebody'),
+      foreign: await other.issue('kube-apiserver'),
+      nobody: undefined,
+    };
+    const statuses: Record<string, number> = {};
+    for (const [name, pair] of Object.entries(callers)) {
+      const client = new HttpsClient(rig.url, { ca: authority.cert, ...pair });
+      const { status, body } = await client.send('/mutate', fixture('create-deployment-pod'));
+      statuses[name] = status;
+      if (status !== 200) {
+        expect(JSON.parse(body)).toMatchObject({ code: 'CLIENT_UNAUTHORIZED' });
+      }
+      client.close();
+    }
+    expect(statuses).toEqual({ trusted: 200, stranger: 403, foreign: 403, nobody: 403 });
+    await rig.server.close();
+  });
+});

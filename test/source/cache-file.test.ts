@@ -1,0 +1,136 @@
+import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { describe, expect, it, jest } from '@jest/globals';
+import { type CachedBytes, createCacheFile } from '../../src/source/cache-file.ts';
+import { bytesOfText } from '../support/maps.ts';
+import { Workspace } from '../support/workspace.ts';
+
+// Each save waits for the disk.
+jest.setTimeout(30_000);
+
+const FILE = 'image-map.json';
+
+function cachedOf(overrides: Partial<CachedBytes> = {}): CachedBytes {
+  return {
+    location: 's3://sdr-config/image-map.json',
+    etag: '6f1ed002',
+    bytes: bytesOfText('{"docker.io/atlanhq/mysql:1":\n"registry.corp.example/mysql:1"}\n'),
+    signature: undefined,
+    savedAt: 1_700_000_000_000,
+    ...overrides,
+  };
+}
+
+/** With plain byte arrays, so that a Buffer compares equal. */
+function plain(cached: CachedBytes | undefined): unknown {
+  return (
+    cached && {
+      ...cached,
+      bytes: [...cached.bytes],
+      signature: cached.signature && [...cached.signature],
+    }
+  );
+}
+
+describe('the cache file', () => {
+  it.each([
+    ['without a signature', cachedOf()],
+    ['with one', cachedOf({ signature: Uint8Array.from([0, 10, 255]) })],
+    ['with bytes that are no text', cachedOf({ bytes: Uint8Array.from([10, 0, 255, 10]) })],
+    ['with no bytes', cachedOf({ bytes: new Uint8Array() })],
+    ['with a location that needs escapes', cachedOf({ location: 'file:///a "b"\n/c', etag: '' })],
+  ])('gives back what was saved %s', async (_name, cached) => {
+    await using workspace = await Workspace.create();
+    expect(await createCacheFile(workspace.path(FILE)).save(cached)).toBeUndefined();
+    const loaded = await createCacheFile(workspace.path(FILE)).load();
+    expect(plain(loaded)).toEqual(plain(cached));
+  });
+
+  it('replaces the one before and leaves nothing beside it', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    await cache.save(cachedOf({ bytes: bytesOfText('a'.repeat(10_000)) }));
+    await cache.save(cachedOf({ etag: 'next' }));
+    expect(plain(await cache.load())).toEqual(plain(cachedOf({ etag: 'next' })));
+    expect(await readdir(workspace.folder)).toEqual([FILE]);
+  });
+
+  it('can be read by nobody else', async () => {
+    await using workspace = await Workspace.create();
+    await createCacheFile(workspace.path(FILE)).save(cachedOf());
+    expect((await stat(workspace.path(FILE))).mode & 0o777).toBe(0o600);
+  });
+
+  it('holds nothing where there is no file, or a folder', async () => {
+    await using workspace = await Workspace.create();
+    expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+    await mkdir(workspace.path(FILE));
+    expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+  });
+
+  it('holds nothing when it is cut at any place', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    await cache.save(cachedOf({ signature: bytesOfText('signature') }));
+    const whole = await readFile(workspace.path(FILE));
+    for (let length = 0; length < whole.length; length += 1) {
+      await workspace.write(FILE, whole.subarray(0, length));
+      expect(await cache.load()).toBeUndefined();
+    }
+  });
+
+  it('holds nothing when a bit of the map has changed', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    const cached = cachedOf();
+    await cache.save(cached);
+    const whole = await readFile(workspace.path(FILE));
+    for (let index = whole.length - cached.bytes.length; index < whole.length; index += 1) {
+      const changed = Buffer.from(whole);
+      changed[index] = (changed[index] ?? 0) ^ 4;
+      await workspace.write(FILE, changed);
+      expect(await cache.load()).toBeUndefined();
+    }
+  });
+
+  it.each(['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"location":1,"etag":"","sha256":""}\n'])(
+    'holds nothing when it reads %j',
+    async (text) => {
+      await using workspace = await Workspace.create();
+      await workspace.write(FILE, text);
+      expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+    },
+  );
+
+  it('returns why it could not be saved', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path('no-such-folder/image-map.json'));
+    expect(await cache.save(cachedOf())).toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('keeps the one before when the next cannot be saved', async () => {
+    await using workspace = await Workspace.create();
+    // The longest name that a file may have leaves no room for a longer one aside. Root may write anywhere.
+    const path = workspace.path('c'.repeat(255));
+    await createCacheFile(workspace.path(FILE)).save(cachedOf());
+    await rename(workspace.path(FILE), path);
+    const cache = createCacheFile(path);
+    expect(await cache.save(cachedOf({ etag: 'next' }))).toMatchObject({ code: 'ENAMETOOLONG' });
+    expect(plain(await cache.load())).toEqual(plain(cachedOf()));
+  });
+
+  it('holds one of two maps whole that are saved at once', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    const [one, other] = [
+      cachedOf({ etag: 'one', bytes: bytesOfText('1'.repeat(20_000)) }),
+      cachedOf({ etag: 'other', bytes: bytesOfText('2'.repeat(30_000)) }),
+    ];
+    for (let round = 0; round < 3; round += 1) {
+      const failures = await Promise.all([cache.save(one), cache.save(other)]);
+      expect(failures).toEqual([undefined, undefined]);
+      const loaded = await cache.load();
+      expect(plain(loaded)).toEqual(plain(loaded?.etag === 'one' ? one : other));
+    }
+    expect(await readdir(workspace.folder)).toEqual([FILE]);
+  });
+});

@@ -1,0 +1,945 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { RewriterError } from '../../src/core/errors.ts';
+import { type CachedBytes, createCacheFile, type MapCache } from '../../src/source/cache-file.ts';
+import {
+  CachedMap,
+  type CachedMapSettings,
+  type Clock,
+  type MapObserver,
+} from '../../src/source/cached-map.ts';
+import { sha256 } from '../../src/source/file.ts';
+import { joinSignatures, signBytes } from '../../src/source/signature.ts';
+import type { MapReading, MapSource, ReadRequest } from '../../src/source/source.ts';
+import { bytesOf, bytesOfText, mapDocument, MAX_BYTES } from '../support/maps.ts';
+import { prefixOf } from '../support/references.ts';
+import { Workspace } from '../support/workspace.ts';
+
+const LOCATION = 's3://sdr-config/image-map.json';
+const MINUTE = 60_000;
+const START = 1_700_000_000_000;
+
+class FakeClock implements Clock {
+  #now = START;
+  #next: { readonly at: number; readonly run: () => void } | undefined;
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(milliseconds: number, run: () => void): () => void {
+    const timer = { at: this.#now + milliseconds, run };
+    this.#next = timer;
+    return () => {
+      if (this.#next === timer) this.#next = undefined;
+    };
+  }
+
+  pass(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+
+  /** Milliseconds until the timer runs; undefined where there is none. */
+  get waiting(): number | undefined {
+    return this.#next && this.#next.at - this.#now;
+  }
+
+  /** Lets the time of the timer come. */
+  ring(): void {
+    const timer = this.#next;
+    if (timer === undefined) {
+      throw new Error('no timer is set');
+    }
+    this.#next = undefined;
+    this.#now = timer.at;
+    timer.run();
+  }
+}
+
+/** A place in memory; `answer` may be replaced to make it ill. */
+class FakeSource implements MapSource {
+  readonly location: string;
+  readonly requests: ReadRequest[] = [];
+  bytes = new Uint8Array();
+  signature: Uint8Array | undefined;
+  etag = '';
+  onChange: (() => void) | undefined;
+  answer: (request: ReadRequest) => MapReading | Promise<MapReading> = (request) =>
+    this.present(request);
+
+  constructor(location = LOCATION) {
+    this.location = location;
+  }
+
+  put(document: unknown, etag?: string): this {
+    this.bytes = Uint8Array.from(
+      typeof document === 'string' ? bytesOfText(document) : bytesOf(document),
+    );
+    this.etag = etag ?? sha256(this.bytes).slice(0, 8);
+    return this;
+  }
+
+  /** What a healthy place answers. */
+  present({ etag, signed }: ReadRequest): MapReading {
+    const { bytes, signature } = this;
+    return etag === this.etag && etag !== ''
+      ? { kind: 'unchanged' }
+      : { kind: 'changed', bytes, etag: this.etag, signature: signed ? signature : undefined };
+  }
+
+  fail(): void {
+    this.answer = () => Promise.reject(new RewriterError('MAP_UNREACHABLE', 'the store is gone'));
+  }
+
+  heal(): void {
+    this.answer = (request) => this.present(request);
+  }
+
+  /** The next read waits until the returned function is called. */
+  hold(): () => void {
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.answer = async (request) => {
+      const reading = this.present(request);
+      this.heal();
+      await gate;
+      return reading;
+    };
+    return release;
+  }
+
+  read(request: ReadRequest): Promise<MapReading> {
+    this.requests.push(request);
+    return Promise.resolve(this.answer(request));
+  }
+
+  watch(onChange: () => void): () => void {
+    this.onChange = onChange;
+    return () => {
+      this.onChange = undefined;
+    };
+  }
+}
+
+class FakeCache implements MapCache {
+  saved: CachedBytes | undefined;
+  failure: Error | undefined;
+
+  load(): Promise<CachedBytes | undefined> {
+    return Promise.resolve(this.saved);
+  }
+
+  save(cached: CachedBytes): Promise<Error | undefined> {
+    if (this.failure === undefined) this.saved = cached;
+    return Promise.resolve(this.failure);
+  }
+}
+
+interface Bench {
+  readonly map: CachedMap;
+  readonly source: FakeSource;
+  readonly clock: FakeClock;
+  /** What the observer was told: `loaded 2 from source +1 -0 ~1`, `rejected CODE` and so on. */
+  readonly told: string[];
+  /** Serial of the map in use. */
+  readonly serial: () => number | undefined;
+}
+
+const GUARDS = { allowedTargets: [], allowRollback: false, maxShrink: 0.5 };
+
+function settingsOf(overrides: Partial<CachedMapSettings> = {}): CachedMapSettings {
+  return {
+    refreshInterval: MINUTE,
+    timeout: 30_000,
+    maxBytes: MAX_BYTES,
+    ...GUARDS,
+    ...overrides,
+  };
+}
+
+const running: CachedMap[] = [];
+
+afterEach(() => {
+  for (const map of running.splice(0)) map.stop();
+});
+
+interface BenchOptions extends Partial<CachedMapSettings> {
+  readonly source?: FakeSource;
+  readonly random?: () => number;
+}
+
+function benchOf({ source = new FakeSource(), random, ...settings }: BenchOptions = {}): Bench {
+  const clock = new FakeClock();
+  const told: string[] = [];
+  const observer: MapObserver = {
+    loaded: ({ loaded, from, added, removed, changed }) => {
+      const serial = loaded.identity.serial ?? '-';
+      told.push(`loaded ${serial} from ${from} +${added} -${removed} ~${changed}`);
+    },
+    unchanged: () => told.push('unchanged'),
+    rejected: ({ code }) => told.push(`rejected ${code}`),
+    stale: ({ code }) => told.push(`stale ${code}`),
+    cacheFailed: ({ message }) => told.push(`cacheFailed ${message}`),
+  };
+  const map = new CachedMap({
+    source,
+    settings: settingsOf(settings),
+    observer,
+    clock,
+    random: random ?? (() => 0.5),
+  });
+  running.push(map);
+  return { map, source, clock, told, serial: () => map.current?.identity.serial };
+}
+
+/** A map with so many entries, all of that serial. */
+function documentOf(serial: number | undefined, size = 4): Record<string, unknown> {
+  const images = Array.from({ length: size }, (_, index) => ({
+    source: `docker.io/atlanhq/app-${index}:1`,
+    target: `registry.corp.example/app-${index}:1`,
+  }));
+  return mapDocument({ ...(serial !== undefined && { serial }), images });
+}
+
+/** Rings the clock and waits until the read that this begins is over. */
+async function ringAndRead({ clock, map }: Bench): Promise<void> {
+  clock.ring();
+  await map.refresh();
+}
+
+describe('a cached map', () => {
+  it('has no map before the first read, and then that one with its identity', async () => {
+    const { map, source, told } = benchOf();
+    source.put(documentOf(1), '"abc"');
+    expect([map.current, map.lastSuccess, map.age, map.lastError]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    await map.start();
+    expect(map.current).toMatchObject({
+      identity: { location: LOCATION, serial: 1, etag: 'abc' },
+      sha256: sha256(source.bytes),
+      loadedAt: START,
+    });
+    expect([map.lastSuccess, map.age]).toEqual([START, 0]);
+    expect(told).toEqual(['loaded 1 from source +4 -0 ~0']);
+  });
+
+  it('takes each next map and counts what is new in it', async () => {
+    const bench = benchOf();
+    bench.source.put(documentOf(1));
+    await bench.map.start();
+    bench.source.put(documentOf(2, 5));
+    await ringAndRead(bench);
+    await ringAndRead(bench);
+    expect(bench.told).toEqual([
+      'loaded 1 from source +4 -0 ~0',
+      'loaded 2 from source +1 -0 ~0',
+      'unchanged',
+    ]);
+    expect(bench.source.requests.map(({ etag }) => etag)).toEqual([
+      undefined,
+      sha256(bytesOf(documentOf(1))).slice(0, 8),
+      bench.source.etag,
+    ]);
+  });
+
+  it('names the digest of a map that has no etag, and does not take the same bytes for another map', async () => {
+    const bench = benchOf();
+    bench.source.put(documentOf(1), '');
+    await bench.map.start();
+    expect(bench.map.current?.identity.etag).toBe(sha256(bench.source.bytes));
+    bench.clock.pass(5);
+    await bench.map.refresh();
+    expect(bench.told).toEqual(['loaded 1 from source +4 -0 ~0', 'unchanged']);
+    expect(bench.map.age).toBe(0);
+  });
+
+  it('keeps the last good map for ever and tells its age, whatever comes', async () => {
+    const bench = benchOf();
+    const { source, map, clock, told } = bench;
+    source.put(documentOf(1));
+    await map.start();
+    const loaded = map.current;
+    const answers: (() => MapReading | Promise<MapReading>)[] = [
+      () => Promise.reject(new RewriterError('MAP_UNREACHABLE', 'gone')),
+      () => Promise.reject(new Error('a fault of the source')),
+      () => Promise.reject(new TypeError('undefined is not a function')),
+      () => {
+        throw new Error('thrown before any promise');
+      },
+      () => source.put('{"truncated":').present({ etag: undefined } as ReadRequest),
+      () => source.put('[]').present({ etag: undefined } as ReadRequest),
+    ];
+    for (const answer of answers) {
+      source.answer = answer;
+      await ringAndRead(bench);
+      expect(map.current).toBe(loaded);
+      expect(map.lastError).toBeInstanceOf(RewriterError);
+      expect(map.lastSuccess).toBe(START);
+    }
+    expect(map.age).toBe(clock.now() - START);
+    expect(told.slice(1)).toEqual([
+      'stale MAP_UNREACHABLE',
+      'stale MAP_UNREADABLE',
+      'stale MAP_UNREADABLE',
+      'stale MAP_UNREADABLE',
+      'rejected MAP_NOT_JSON',
+      'rejected MAP_SERIAL_LOWER',
+    ]);
+    source.heal();
+    source.put(documentOf(2));
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(2);
+    expect([map.lastError, map.age]).toEqual([undefined, 0]);
+  });
+
+  it('reads once however often it is asked at the same time', async () => {
+    const { map, source } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    const release = source.hold();
+    const reads = [map.refresh(), map.refresh(), map.refresh()];
+    source.onChange?.();
+    await turn();
+    release();
+    await Promise.all(reads);
+    expect(source.requests).toHaveLength(2);
+  });
+
+  it('reads at once when the source says that it changed, until it is stopped', async () => {
+    const { map, source, serial } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    source.put(documentOf(2));
+    source.onChange?.();
+    await map.refresh();
+    expect(serial()).toBe(2);
+    map.stop();
+    expect(source.onChange).toBeUndefined();
+  });
+
+  it('reads no more after it was stopped, and takes nothing from a read in flight', async () => {
+    const { map, source, clock, serial, told } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    source.put(documentOf(2));
+    const release = source.hold();
+    const read = map.refresh();
+    map.stop();
+    release();
+    await read;
+    expect(serial()).toBe(1);
+    expect(clock.waiting).toBeUndefined();
+    expect(told).toHaveLength(1);
+  });
+
+  it('gives up a source that never answers and does not heed the signal', async () => {
+    const { map, source, told, serial } = benchOf({ timeout: 40 });
+    source.put(documentOf(1));
+    await map.start();
+    source.answer = () => new Promise(() => undefined);
+    await map.refresh();
+    expect(source.requests.at(-1)?.signal.aborted).toBe(true);
+    source.heal();
+    source.put(documentOf(2));
+    await map.refresh();
+    expect(told.slice(1)).toEqual(['stale MAP_TIMEOUT', 'loaded 2 from source +0 -0 ~0']);
+    expect(serial()).toBe(2);
+  });
+
+  it('takes nothing from a read that answers after it was given up', async () => {
+    const { map, source, serial } = benchOf({ timeout: 40 });
+    source.put(documentOf(1));
+    await map.start();
+    source.put(documentOf(2));
+    const release = source.hold();
+    await map.refresh();
+    release();
+    await turn();
+    expect(serial()).toBe(1);
+  });
+
+  it('does not take the word of a source that a map which it never gave is unchanged', async () => {
+    const { map, source, told } = benchOf();
+    source.answer = () => ({ kind: 'unchanged' });
+    await map.start();
+    expect(told).toEqual([expect.stringMatching(/^(?:stale|rejected) /)]);
+    expect([map.current, map.lastSuccess]).toEqual([undefined, undefined]);
+    expect(map.lastError).toBeInstanceOf(RewriterError);
+  });
+});
+
+describe('the time between two reads', () => {
+  it('is the interval ±20 %', async () => {
+    for (const [random, milliseconds] of [
+      [0, 48_000],
+      [0.5, 60_000],
+      [1, 72_000],
+    ] as const) {
+      const { map, source, clock } = benchOf({ random: () => random });
+      source.put(documentOf(1));
+      await map.start();
+      expect(clock.waiting).toBe(milliseconds);
+    }
+  });
+
+  it('doubles with every failure up to five minutes, and is the interval again after a success', async () => {
+    const bench = benchOf();
+    const { map, source, clock } = bench;
+    source.put(documentOf(1));
+    await map.start();
+    source.fail();
+    const waits = [clock.waiting];
+    for (let failures = 1; failures <= 6; failures += 1) {
+      await ringAndRead(bench);
+      waits.push(clock.waiting);
+    }
+    expect(waits).toEqual([60_000, 120_000, 240_000, 300_000, 300_000, 300_000, 300_000]);
+    source.heal();
+    await ringAndRead(bench);
+    expect(clock.waiting).toBe(60_000);
+  });
+
+  it('grows with refused maps as well, read or unchanged', async () => {
+    const bench = benchOf();
+    bench.source.put(documentOf(1));
+    await bench.map.start();
+    bench.source.put('{}');
+    await ringAndRead(bench);
+    expect(bench.clock.waiting).toBe(120_000);
+    await ringAndRead(bench);
+    expect(bench.clock.waiting).toBe(240_000);
+  });
+
+  it('is spread while backing off, too', async () => {
+    for (const [random, milliseconds] of [
+      [0, 240_000],
+      [1, 360_000],
+    ] as const) {
+      const bench = benchOf({ random: () => random });
+      bench.source.put(documentOf(1));
+      await bench.map.start();
+      bench.source.fail();
+      for (let failures = 0; failures < 40; failures += 1) await ringAndRead(bench);
+      expect(bench.clock.waiting).toBe(milliseconds);
+    }
+  });
+
+  it('never gets shorter by failures where the interval is over five minutes', async () => {
+    const bench = benchOf({ refreshInterval: 60 * MINUTE });
+    bench.source.put(documentOf(1));
+    await bench.map.start();
+    bench.source.fail();
+    await ringAndRead(bench);
+    expect(bench.clock.waiting).toBe(60 * MINUTE);
+  });
+
+  it('is a few seconds until there is a map, since pods wait for it', async () => {
+    const bench = benchOf({ refreshInterval: 60 * MINUTE });
+    bench.source.fail();
+    await bench.map.start();
+    for (let failures = 0; failures < 40; failures += 1) {
+      await ringAndRead(bench);
+      expect(bench.clock.waiting).toBeLessThanOrEqual(10_000);
+    }
+    bench.source.heal();
+    bench.source.put(documentOf(1));
+    await ringAndRead(bench);
+    expect(bench.clock.waiting).toBe(60 * MINUTE);
+  });
+
+  it('counts from the last read, also from one that somebody asked for', async () => {
+    const { map, source, clock } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    clock.pass(50_000);
+    await map.refresh();
+    expect(clock.waiting).toBe(60_000);
+  });
+});
+
+describe('a refused map', () => {
+  it.each([
+    ['has a lower serial', 'MAP_SERIAL_LOWER', documentOf(4), {}],
+    ['has no serial after one that has', 'MAP_SERIAL_LOWER', documentOf(undefined), {}],
+    ['loses too many entries', 'MAP_SHRINKS', documentOf(6, 1), {}],
+    [
+      'points to where it must not',
+      'MAP_TARGET_FORBIDDEN',
+      mapDocument({
+        serial: 6,
+        images: [
+          ...(documentOf(6).images as object[]),
+          { source: 'docker.io/atlanhq/x:1', target: 'registry.corp.example2/x:1' },
+        ],
+      }),
+      { allowedTargets: [prefixOf('registry.corp.example')] },
+    ],
+    ['is no JSON', 'MAP_NOT_JSON', '{"serial": 6,', {}],
+    ['is too large', 'MAP_TOO_LARGE', documentOf(6, 50), { maxBytes: 2000 }],
+  ])('%s; the one in use stays', async (_name, code, document, settings) => {
+    const bench = benchOf(settings);
+    bench.source.put(documentOf(5));
+    await bench.map.start();
+    const loaded = bench.map.current;
+    bench.source.put(document);
+    await ringAndRead(bench);
+    expect(bench.told.slice(1)).toEqual([`rejected ${code}`]);
+    expect(bench.map.current).toBe(loaded);
+    expect(bench.map.lastError).toMatchObject({
+      code,
+      faults: expect.arrayContaining([
+        expect.objectContaining({ code, path: expect.stringMatching(/^\$/) as unknown }),
+      ]) as unknown,
+      message: expect.stringContaining(LOCATION) as unknown,
+    });
+  });
+
+  it('is not judged again while it stays, and still is no success', async () => {
+    const bench = benchOf();
+    const { source, map, told } = bench;
+    source.put(documentOf(5));
+    await map.start();
+    source.put(documentOf(4));
+    await ringAndRead(bench);
+    for (let round = 0; round < 3; round += 1) {
+      await ringAndRead(bench);
+      expect(source.requests.at(-1)?.etag).toBe(source.etag);
+      expect(map.lastError?.code).toBe('MAP_SERIAL_LOWER');
+      expect(map.lastSuccess).toBe(START);
+    }
+    expect(told.slice(1)).toEqual([
+      'rejected MAP_SERIAL_LOWER',
+      'stale MAP_SERIAL_LOWER',
+      'stale MAP_SERIAL_LOWER',
+      'stale MAP_SERIAL_LOWER',
+    ]);
+    source.put(documentOf(5));
+    await ringAndRead(bench);
+    expect(map.lastError).toBeUndefined();
+  });
+
+  it('may go back on purpose with allowRollback, also to one without a serial', async () => {
+    const bench = benchOf({ allowRollback: true });
+    bench.source.put(documentOf(5));
+    await bench.map.start();
+    bench.source.put(documentOf(4));
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(4);
+    bench.source.put(documentOf(undefined));
+    await ringAndRead(bench);
+    expect(bench.map.current?.identity.serial).toBeUndefined();
+    expect(bench.map.lastError).toBeUndefined();
+  });
+
+  it('may lose just the share of maxShrink', async () => {
+    const bench = benchOf({ maxShrink: 0.5 });
+    bench.source.put(documentOf(1, 4));
+    await bench.map.start();
+    bench.source.put(documentOf(2, 2));
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(2);
+  });
+
+  it('is the first one: it is not used either, and the next good one is', async () => {
+    const bench = benchOf({ allowedTargets: [prefixOf('registry.other.example')] });
+    bench.source.put(documentOf(1));
+    await bench.map.start();
+    expect(bench.map.current).toBeUndefined();
+    expect(bench.told).toEqual(['rejected MAP_TARGET_FORBIDDEN']);
+    bench.source.put({ 'docker.io/atlanhq/x:1': 'registry.other.example/x:1' });
+    await ringAndRead(bench);
+    expect(bench.told.at(-1)).toBe('loaded - from source +1 -0 ~0');
+  });
+});
+
+describe('a changed configuration', () => {
+  it('is read by at once; the map in use stays until a good one is there', async () => {
+    const { map, source, told, serial } = benchOf();
+    source.put(documentOf(5));
+    await map.start();
+    const next = new FakeSource('https://store.example/image-map.json');
+    next.fail();
+    await map.reconfigure(next, settingsOf());
+    expect(serial()).toBe(5);
+    expect(map.current?.identity.location).toBe(LOCATION);
+    expect(map.location).toBe(next.location);
+    expect(map.lastError?.code).toBe('MAP_UNREACHABLE');
+    next.heal();
+    next.put(documentOf(1, 1));
+    await map.refresh();
+    expect(serial()).toBe(1);
+    expect(map.current?.identity.location).toBe(next.location);
+    expect(told.at(-1)).toBe('loaded 1 from source +0 -3 ~0');
+  });
+
+  it('compares serial and size only with a map from the same place', async () => {
+    const { map, source, told, serial } = benchOf();
+    source.put(documentOf(5));
+    await map.start();
+    await map.reconfigure(new FakeSource().put(documentOf(4)), settingsOf());
+    expect(told.at(-1)).toBe('rejected MAP_SERIAL_LOWER');
+    const elsewhere = new FakeSource('s3://another/image-map.json').put(documentOf(1, 1));
+    await map.reconfigure(elsewhere, settingsOf());
+    expect(serial()).toBe(1);
+  });
+
+  it('judges a map again that was refused before', async () => {
+    const { map, source, told, serial } = benchOf();
+    source.put(documentOf(5));
+    await map.start();
+    source.put(documentOf(4));
+    await map.refresh();
+    expect(told.at(-1)).toBe('rejected MAP_SERIAL_LOWER');
+    await map.reconfigure(source, settingsOf({ allowRollback: true }));
+    expect(serial()).toBe(4);
+    expect(map.lastError).toBeUndefined();
+  });
+
+  it('throws away what a read that began before it brings', async () => {
+    const { map, source, serial, told } = benchOf();
+    source.put(documentOf(5));
+    await map.start();
+    source.put(documentOf(6));
+    const release = source.hold();
+    const older = map.refresh();
+    const next = new FakeSource('s3://another/image-map.json').put(documentOf(1));
+    const change = map.reconfigure(next, settingsOf());
+    release();
+    await Promise.all([older, change]);
+    expect(serial()).toBe(1);
+    expect(told.slice(1)).toEqual(['loaded 1 from source +0 -0 ~0']);
+    expect(next.requests).toHaveLength(1);
+    expect(next.requests[0]?.etag).toBeUndefined();
+  });
+
+  it('throws away the failure of such a read as well', async () => {
+    const { map, source, told } = benchOf({ timeout: 40 });
+    source.put(documentOf(5));
+    await map.start();
+    source.answer = () => new Promise(() => undefined);
+    const older = map.refresh();
+    const change = map.reconfigure(new FakeSource().put(documentOf(6)), settingsOf());
+    await Promise.all([older, change]);
+    expect(told.slice(1)).toEqual(['loaded 6 from source +0 -0 ~0']);
+  });
+
+  it('begins with the interval again and watches the new place only', async () => {
+    const bench = benchOf();
+    const { map, source, clock } = bench;
+    source.fail();
+    await map.start();
+    await ringAndRead(bench);
+    const next = new FakeSource().put(documentOf(1));
+    await map.reconfigure(next, settingsOf({ refreshInterval: 10_000 }));
+    expect(clock.waiting).toBe(10_000);
+    expect([source.onChange, typeof next.onChange]).toEqual([undefined, 'function']);
+  });
+});
+
+describe('the cache', () => {
+  const etag = 'cached';
+
+  function cacheOf(document: unknown, overrides: Partial<CachedBytes> = {}): FakeCache {
+    const cache = new FakeCache();
+    const bytes = bytesOf(document);
+    cache.saved = {
+      location: LOCATION,
+      etag,
+      bytes,
+      signature: undefined,
+      savedAt: 1,
+      ...overrides,
+    };
+    return cache;
+  }
+
+  it('is in use before the first read has answered, with the age that it has', async () => {
+    const { map, source, serial, clock, told } = benchOf({
+      cache: cacheOf(documentOf(3), { savedAt: START - 5000 }),
+    });
+    source.put(documentOf(4));
+    const release = source.hold();
+    const started = map.start();
+    for (let turns = 0; turns < 10 && map.current === undefined; turns += 1) await turn();
+    expect(serial()).toBe(3);
+    expect(map.age).toBe(5000);
+    expect(told).toEqual(['loaded 3 from cache +4 -0 ~0']);
+    expect(clock.waiting).toBeUndefined();
+    release();
+    await started;
+    expect(serial()).toBe(4);
+    expect(source.requests.map((request) => request.etag)).toEqual([etag]);
+  });
+
+  it('is confirmed by a place that still has that version', async () => {
+    const { map, source, told } = benchOf({ cache: cacheOf(documentOf(3)) });
+    source.put(documentOf(3), etag);
+    await map.start();
+    expect(told).toEqual(['loaded 3 from cache +4 -0 ~0', 'unchanged']);
+    expect(map.age).toBe(0);
+  });
+
+  it('serves on through an outage', async () => {
+    const { map, source, serial, told } = benchOf({ cache: cacheOf(documentOf(3)) });
+    source.fail();
+    await map.start();
+    expect(serial()).toBe(3);
+    expect(told).toEqual(['loaded 3 from cache +4 -0 ~0', 'stale MAP_UNREACHABLE']);
+  });
+
+  it('guards against a rollback over a restart', async () => {
+    const { map, source, serial, told } = benchOf({ cache: cacheOf(documentOf(3)) });
+    source.put(documentOf(2));
+    await map.start();
+    expect(serial()).toBe(3);
+    expect(told.at(-1)).toBe('rejected MAP_SERIAL_LOWER');
+  });
+
+  it.each([
+    ['of another place', cacheOf(documentOf(3), { location: 's3://another/map.json' })],
+    ['without any', new FakeCache()],
+    ['that is no map', cacheOf([1])],
+    ['with a target that is forbidden by now', cacheOf({ 'a.example/x:1': 'b.example/x:1' })],
+  ])('is not used: one %s', async (_name, cache) => {
+    const { map, source, told } = benchOf({
+      cache,
+      allowedTargets: [prefixOf('registry.corp.example')],
+    });
+    source.fail();
+    await map.start();
+    expect(map.current).toBeUndefined();
+    expect(told).toEqual(['stale MAP_UNREACHABLE']);
+    expect(source.requests[0]?.etag).toBeUndefined();
+  });
+
+  it('keeps what a good read brought, and nothing else', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache });
+    bench.source.put(documentOf(3));
+    await bench.map.start();
+    expect(cache.saved).toEqual({
+      location: LOCATION,
+      etag: bench.source.etag,
+      bytes: bench.source.bytes,
+      signature: undefined,
+      savedAt: START,
+    });
+    const { saved } = cache;
+    bench.source.put(documentOf(2));
+    await ringAndRead(bench);
+    bench.source.fail();
+    await ringAndRead(bench);
+    expect(cache.saved).toBe(saved);
+  });
+
+  it('may fail to be written; that is told, and the map is in use', async () => {
+    const cache = new FakeCache();
+    cache.failure = new Error('no space left');
+    const { map, source, serial, told } = benchOf({ cache });
+    source.put(documentOf(3));
+    await map.start();
+    await turn();
+    expect(serial()).toBe(3);
+    expect(map.lastError).toBeUndefined();
+    expect(told).toEqual(['loaded 3 from source +4 -0 ~0', 'cacheFailed no space left']);
+  });
+
+  it('is a file that outlives the process, unless it is damaged', async () => {
+    await using workspace = await Workspace.create();
+    const path = workspace.path('image-map.json');
+    const first = benchOf({ cache: createCacheFile(path) });
+    first.source.put(documentOf(3));
+    await first.map.start();
+    for (const deadline = Date.now() + 20_000; !existsSync(path) && Date.now() < deadline;) {
+      await turn();
+    }
+    const whole = await readFile(path);
+
+    const restarted = async (): Promise<number | undefined> => {
+      const { map, source, serial } = benchOf({ cache: createCacheFile(path) });
+      source.fail();
+      await map.start();
+      return serial();
+    };
+    expect(await restarted()).toBe(3);
+    await workspace.write('image-map.json', whole.subarray(0, whole.length - 1));
+    expect(await restarted()).toBeUndefined();
+    // Still a map, but not the one that was saved.
+    const changed = whole.toString().replace('app-0:1', 'app-0:2');
+    await workspace.write('image-map.json', changed);
+    expect(await restarted()).toBeUndefined();
+    await workspace.write('image-map.json', whole);
+    expect(await restarted()).toBe(3);
+  }, 30_000);
+});
+
+describe('a signed map', () => {
+  const [key, otherKey] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')];
+  const keysOf = (...keys: KeyObject[]) => ({ readKeys: () => Promise.resolve(keys) });
+
+  function putSigned(
+    source: FakeSource,
+    document: unknown,
+    privateKey: KeyObject = key.privateKey,
+  ): void {
+    source.put(document);
+    source.signature = bytesOfText(signBytes(source.bytes, privateKey));
+  }
+
+  it('is used with a signature of any of the keys', async () => {
+    const bench = benchOf(keysOf(otherKey.publicKey, key.publicKey));
+    putSigned(bench.source, documentOf(1));
+    await bench.map.start();
+    putSigned(bench.source, documentOf(2), otherKey.privateKey);
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(2);
+    expect(bench.source.requests.every(({ signed }) => signed)).toBe(true);
+  });
+
+  it('needs no signature, and is not asked for one, where no key is set', async () => {
+    const { map, source, serial } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    expect(serial()).toBe(1);
+    expect(source.requests.map(({ signed }) => signed)).toEqual([false]);
+  });
+
+  it.each<[string, (source: FakeSource) => void]>([
+    [
+      'unsigned',
+      (source) => {
+        source.put(documentOf(2));
+        source.signature = undefined;
+      },
+    ],
+    ['signed with another key', (source) => putSigned(source, documentOf(2), otherKey.privateKey)],
+    ['signed as the map before it was', (source) => void source.put(documentOf(2))],
+    [
+      'changed by a byte',
+      (source) => {
+        putSigned(source, documentOf(2));
+        source.put(`${Buffer.from(source.bytes).toString()}\n`);
+      },
+    ],
+  ])('is refused when it is %s; the good one stays', async (_name, change) => {
+    const bench = benchOf(keysOf(key.publicKey));
+    putSigned(bench.source, documentOf(1));
+    await bench.map.start();
+    const loaded = bench.map.current;
+    change(bench.source);
+    await ringAndRead(bench);
+    expect(bench.told.slice(1)).toEqual(['rejected MAP_SIGNATURE_INVALID']);
+    expect(bench.map.current).toBe(loaded);
+    expect(bench.map.lastError?.code).toBe('MAP_SIGNATURE_INVALID');
+    putSigned(bench.source, documentOf(2));
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(2);
+  });
+
+  it('is neither refused nor used while its signature is still on the way', async () => {
+    const bench = benchOf(keysOf(key.publicKey));
+    const { source } = bench;
+    putSigned(source, documentOf(1));
+    await bench.map.start();
+    source.put(documentOf(2));
+    source.answer = (request) => {
+      const reading = source.present(request);
+      source.signature = bytesOfText(signBytes(source.bytes, key.privateKey));
+      source.heal();
+      return reading;
+    };
+    await ringAndRead(bench);
+    expect(bench.told.slice(1)).toEqual(['loaded 2 from source +0 -0 ~0']);
+    expect(source.requests).toHaveLength(3);
+  });
+
+  it('is used without a pause where the signature was written first, beside the one before', async () => {
+    const bench = benchOf(keysOf(key.publicKey));
+    const { source } = bench;
+    putSigned(source, documentOf(1));
+    await bench.map.start();
+    const next = signBytes(bytesOf(documentOf(2)), key.privateKey);
+    source.signature = bytesOfText(joinSignatures(next, source.signature));
+    source.etag = 'read again';
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(1);
+    source.put(documentOf(2));
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(2);
+    expect(source.requests).toHaveLength(3);
+    expect(bench.told.some((line) => line.startsWith('rejected'))).toBe(false);
+  });
+
+  it('is not verified by a source that cannot be read, and not refused for that either', async () => {
+    const bench = benchOf(keysOf(key.publicKey));
+    putSigned(bench.source, documentOf(1));
+    await bench.map.start();
+    bench.source.fail();
+    await ringAndRead(bench);
+    expect(bench.told.slice(1)).toEqual(['stale MAP_UNREACHABLE']);
+  });
+
+  it('comes from the cache only with a signature that fits', async () => {
+    const signature = (privateKey: KeyObject): Uint8Array =>
+      bytesOfText(signBytes(bytesOf(documentOf(3)), privateKey));
+    const cases = [
+      [signature(key.privateKey), 3],
+      [signature(otherKey.privateKey), undefined],
+      [undefined, undefined],
+    ] as const;
+    for (const [present, serial] of cases) {
+      const cache = new FakeCache();
+      const bytes = bytesOf(documentOf(3));
+      cache.saved = { location: LOCATION, etag: 'e', bytes, signature: present, savedAt: 1 };
+      const bench = benchOf({ ...keysOf(key.publicKey), cache });
+      bench.source.fail();
+      await bench.map.start();
+      expect(bench.serial()).toBe(serial);
+    }
+  });
+
+  it('is kept in the cache together with its signature', async () => {
+    const cache = new FakeCache();
+    const { map, source } = benchOf({ ...keysOf(key.publicKey), cache });
+    putSigned(source, documentOf(3));
+    await map.start();
+    expect(cache.saved?.signature).toEqual(source.signature);
+  });
+
+  it('waits for keys that cannot be read; nothing fails but the refresh', async () => {
+    let readKeys: () => Promise<readonly KeyObject[]> = () =>
+      Promise.reject(new RewriterError('SIGNATURE_KEY_INVALID', 'the key is broken'));
+    const cache = new FakeCache();
+    const bytes = bytesOf(documentOf(3));
+    const signature = bytesOfText(signBytes(bytes, key.privateKey));
+    cache.saved = { location: LOCATION, etag: 'e', bytes, signature, savedAt: 1 };
+    const bench = benchOf({ readKeys: () => readKeys(), cache });
+    putSigned(bench.source, documentOf(4));
+    await bench.map.start();
+    expect(bench.map.current).toBeUndefined();
+    expect(bench.told).toEqual(['stale SIGNATURE_KEY_INVALID']);
+    readKeys = () => Promise.resolve([key.publicKey]);
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(4);
+  });
+
+  it('is verified with the keys of the moment, so that they can be rotated', async () => {
+    let keys = [key.publicKey];
+    const bench = benchOf({ readKeys: () => Promise.resolve(keys) });
+    putSigned(bench.source, documentOf(1));
+    await bench.map.start();
+    keys = [otherKey.publicKey];
+    putSigned(bench.source, documentOf(2), otherKey.privateKey);
+    await ringAndRead(bench);
+    expect(bench.serial()).toBe(2);
+  });
+});

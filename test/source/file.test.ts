@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { describe, expect, it } from '@jest/globals';
+import { createFileSource } from '../../src/source/file.ts';
+import { bytesOfText } from '../support/maps.ts';
+import { Workspace } from '../support/workspace.ts';
+import {
+  acceptCoreErrors,
+  etagOf,
+  itConforms,
+  refusalOf,
+  requestOf,
+  type SourceBench,
+} from './conformance.ts';
+
+const FILE = 'image-map.json';
+
+async function openBench(): Promise<SourceBench> {
+  const workspace = await Workspace.create();
+  const path = workspace.path(FILE);
+  const write = async (name: string, bytes: Uint8Array): Promise<void> => {
+    await workspace.write(name, bytes);
+  };
+  return {
+    source: createFileSource(path),
+    location: `file://${path}`,
+    missing: 'MAP_UNREADABLE',
+    put: (bytes) => write(FILE, bytes),
+    putUncounted: async (bytes) => {
+      await promisify(execFile)('mkfifo', [path]);
+      // Whoever writes to a pipe waits for the reader, who may go away in the middle.
+      void writeFile(path, bytes).catch(() => undefined);
+    },
+    putSignature: (bytes) => write(`${FILE}.sig`, bytes),
+    breakSignature: () => mkdir(workspace.path(`${FILE}.sig`)),
+    remove: () => rm(path),
+    [Symbol.asyncDispose]: () => workspace[Symbol.asyncDispose](),
+  };
+}
+
+describe('a map in a file', () => {
+  acceptCoreErrors();
+  // A read of a local file cannot be called off; the cached map holds the deadline for it.
+  itConforms(openBench, []);
+
+  it('has the SHA-256 of its bytes for an etag', async () => {
+    await using bench = await openBench();
+    await bench.put(bytesOfText('abc'));
+    expect(await etagOf(bench.source)).toBe(
+      'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+    );
+  });
+
+  it('is no folder', async () => {
+    await using workspace = await Workspace.create();
+    const refusal = await refusalOf(createFileSource(workspace.folder).read(requestOf()));
+    expect(refusal.code).toBe('MAP_UNREADABLE');
+  });
+
+  it('tells when the map or its signature changes', async () => {
+    await using bench = await openBench();
+    await bench.put(bytesOfText('one'));
+    for (const change of [
+      () => bench.put(bytesOfText('another')),
+      () => bench.putSignature(bytesOfText('signature')),
+    ]) {
+      let stop: (() => void) | undefined;
+      const told = new Promise<void>((resolve) => {
+        stop = bench.source.watch?.(resolve);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await change();
+      await told;
+      stop?.();
+    }
+  });
+});

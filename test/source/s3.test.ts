@@ -1,0 +1,440 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { ErrorCode } from '../../src/core/errors.ts';
+import { CachedMap } from '../../src/source/cached-map.ts';
+import { createS3Source, parseS3Url, type S3SourceSettings } from '../../src/source/s3.ts';
+import { S3Store } from '../../src/source/s3-store.ts';
+import type { MapSource } from '../../src/source/source.ts';
+import { createAuthority } from '../support/certificates.ts';
+import { FaultServer, ForwardProxy, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
+import { bytesOfText } from '../support/maps.ts';
+import { Workspace } from '../support/workspace.ts';
+import {
+  acceptCoreErrors,
+  etagOf,
+  itConforms,
+  refusalOf,
+  requestOf,
+  SHORT,
+  shown,
+  type SourceBench,
+  STALLS,
+} from './conformance.ts';
+
+jest.setTimeout(30_000);
+
+const URL_OF_MAP = 's3://sdr-config/maps/image-map.json';
+const PATH = '/sdr-config/maps/image-map.json';
+const MAP = '{"docker.io/atlanhq/mysql:1":"registry.corp.example/mysql:1"}';
+const AWS_NAMES = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_REGION',
+  'AWS_DEFAULT_REGION',
+  'AWS_PROFILE',
+  'AWS_CONFIG_FILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_EC2_METADATA_DISABLED',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_ROLE_ARN',
+  'AWS_WEB_IDENTITY_TOKEN_FILE',
+];
+const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'example' };
+
+/** Keeps the SDK from the files and the metadata service of this machine. */
+const NOWHERE_ELSE = {
+  AWS_EC2_METADATA_DISABLED: 'true',
+  AWS_CONFIG_FILE: 'test/no-such-file',
+  AWS_SHARED_CREDENTIALS_FILE: 'test/no-such-file',
+};
+
+/** Sets these variables of the SDK and no others; the returned function puts back what was there. */
+function setAws(values: Record<string, string>): () => void {
+  const set = (wanted: Readonly<Record<string, string | undefined>>): void => {
+    for (const name of AWS_NAMES) {
+      const value = wanted[name];
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    }
+  };
+  const before = { ...process.env };
+  set({ ...NOWHERE_ELSE, ...values });
+  return () => set(before);
+}
+
+const settingsOf = (overrides: Partial<S3SourceSettings>): S3SourceSettings => ({
+  region: 'eu-west-1',
+  endpoint: '',
+  forcePathStyle: true,
+  expectedBucketOwner: '',
+  versionId: '',
+  caFile: '',
+  env: {},
+  ...overrides,
+});
+
+function sourceAt(server: FaultServer, overrides: Partial<S3SourceSettings> = {}): MapSource {
+  return createS3Source(URL_OF_MAP, settingsOf({ endpoint: server.url, ...overrides }));
+}
+
+async function openBench(): Promise<SourceBench> {
+  const server = await FaultServer.start();
+  const put = (path: string, bytes: Uint8Array): Promise<void> => {
+    server.heal();
+    server.put(path, bytes);
+    return Promise.resolve();
+  };
+  return {
+    source: sourceAt(server),
+    location: URL_OF_MAP,
+    missing: 'MAP_NOT_FOUND',
+    put: (bytes) => put(PATH, bytes),
+    putUncounted: async (bytes) => {
+      await put(PATH, bytes);
+      server.break({ kind: 'no-length' });
+    },
+    putSignature: (bytes) => put(`${PATH}.sig`, bytes),
+    breakSignature: () => {
+      server.break(S3_ERRORS.internalError, /\.sig$/);
+      return Promise.resolve();
+    },
+    remove: () => {
+      server.remove(PATH);
+      return Promise.resolve();
+    },
+    stall: (where) => {
+      const fault = where === 'body' ? 'stall-body' : 'stall-headers';
+      server.break({ kind: fault }, where === 'signature' ? /\.sig$/ : /\.json$/);
+    },
+    signatureReads: () => server.requests.filter(({ path }) => path.endsWith('.sig')).length,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+describe('a map in S3', () => {
+  acceptCoreErrors();
+  let restore = (): void => undefined;
+  beforeAll(() => {
+    restore = setAws(CREDENTIALS);
+  });
+  afterAll(() => restore());
+
+  itConforms(openBench, STALLS);
+
+  const FAULTS: readonly (readonly [ErrorCode, RegExp, StoreFault])[] = [
+    ['MAP_TIMEOUT', /imageMap\.timeout/, { kind: 'stall-headers' }],
+    ['MAP_TIMEOUT', /imageMap\.timeout/, { kind: 'stall-body' }],
+    ['MAP_TIMEOUT', /imageMap\.timeout/, { kind: 'wrong-length' }],
+    ['MAP_UNREACHABLE', /cannot be reached/, { kind: 'cut-body' }],
+    ['MAP_ACCESS_DENIED', /s3:GetObject.*s3:ListBucket/, S3_ERRORS.accessDenied],
+    ['MAP_ACCESS_DENIED', /kms:Decrypt/, S3_ERRORS.kmsDenied],
+    ['MAP_ACCESS_DENIED', /kms:Decrypt/, S3_ERRORS.kmsDisabled],
+    ['MAP_ACCESS_DENIED', /s3:GetObject/, { kind: 'bare-status', status: 403 }],
+    ['MAP_CREDENTIALS_REFUSED', /expired/, S3_ERRORS.expiredToken],
+    ['MAP_CREDENTIALS_REFUSED', /AWS_ACCESS_KEY_ID/, S3_ERRORS.invalidAccessKey],
+    ['MAP_CREDENTIALS_REFUSED', /secret key/, S3_ERRORS.wrongSecret],
+    ['MAP_CLOCK_SKEWED', /clock/, S3_ERRORS.clockSkew],
+    ['MAP_NOT_FOUND', /publish a map/, S3_ERRORS.noSuchKey],
+    ['MAP_NOT_FOUND', /bucket/, S3_ERRORS.noSuchBucket],
+    ['MAP_NOT_FOUND', /versionId/, S3_ERRORS.noSuchVersion],
+    ['MAP_NOT_FOUND', /publish a map/, { kind: 'bare-status', status: 404 }],
+    ['MAP_REGION_WRONG', /imageMap\.s3\.region/, S3_ERRORS.wrongRegion],
+    ['MAP_REGION_WRONG', /imageMap\.s3\.region/, S3_ERRORS.wrongSigningRegion],
+    ['MAP_REGION_WRONG', /imageMap\.s3\.region/, { kind: 'bare-status', status: 301 }],
+    ['MAP_SOURCE_FAILED', /SlowDown.*503/, S3_ERRORS.slowDown],
+    ['MAP_SOURCE_FAILED', /InternalError.*500/, S3_ERRORS.internalError],
+    ['MAP_SOURCE_FAILED', /503/, { kind: 'bare-status', status: 503 }],
+    ['MAP_SOURCE_FAILED', /500/, { kind: 'error-burst', count: 3 }],
+    ['MAP_SOURCE_FAILED', /read again/, { kind: 'garbage-error' }],
+    ['MAP_TOO_LARGE', /maxBytes/, { kind: 'huge', announced: true }],
+    ['MAP_TOO_LARGE', /maxBytes/, { kind: 'huge', announced: false }],
+    ['MAP_ENCODED', /gzip/, { kind: 'gzip-bomb' }],
+  ];
+
+  it.each(FAULTS)('says %s with %s for %j, and is read as soon as that passes', async (...row) => {
+    const [code, words, fault] = row;
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    const source = sourceAt(server);
+    server.break(fault);
+    const deadline = code === 'MAP_TIMEOUT' ? { signal: AbortSignal.timeout(SHORT) } : {};
+    const refusal = await refusalOf(source.read(requestOf(deadline)));
+    expect([refusal.code, refusal.message]).toEqual([code, expect.stringMatching(words)]);
+    expect(refusal.message).toContain(URL_OF_MAP);
+    server.heal();
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await server.drained(1);
+  });
+
+  it('outlives two errors in a row within one read', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    server.break({ kind: 'error-burst', count: 2 });
+    expect(shown(await sourceAt(server).read(requestOf()))).toMatchObject({ text: MAP });
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('hands on what is no map, for the parser to refuse', async () => {
+    await using server = await FaultServer.start();
+    server.break({ kind: 'garbage-map' });
+    expect(shown(await sourceAt(server).read(requestOf()))).toMatchObject({
+      text: expect.stringContaining('<html>') as unknown,
+    });
+  });
+
+  it('reads a map whose length the server does not tell', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    server.break({ kind: 'no-length' });
+    expect(shown(await sourceAt(server).read(requestOf()))).toMatchObject({ text: MAP });
+  });
+
+  it('reads a map that has no ETag, each time and without a condition', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    server.break({ kind: 'no-etag' });
+    const source = sourceAt(server);
+    const etag = await etagOf(source);
+    expect(shown(await source.read(requestOf({ etag })))).toMatchObject({ text: MAP });
+    expect(server.requests.at(-1)?.headers).not.toHaveProperty('if-none-match');
+  });
+
+  it('does not take a 304 that nobody asked for as a success', async () => {
+    await using server = await FaultServer.start();
+    server.break({ kind: 'not-modified' });
+    const noted: string[] = [];
+    const map = new CachedMap({
+      source: sourceAt(server),
+      settings: {
+        refreshInterval: 60_000,
+        timeout: 5000,
+        maxBytes: 1000,
+        allowedTargets: [],
+        allowRollback: false,
+        maxShrink: 1,
+      },
+      observer: {
+        loaded: () => noted.push('loaded'),
+        unchanged: () => noted.push('unchanged'),
+        rejected: () => noted.push('failed'),
+        stale: () => noted.push('failed'),
+        cacheFailed: () => noted.push('cacheFailed'),
+      },
+    });
+    await map.start();
+    map.stop();
+    expect(noted).toEqual(['failed']);
+    expect(map.lastSuccess).toBeUndefined();
+    expect(map.lastError).toBeDefined();
+  });
+
+  it('cannot be reached while connections are refused, and is read again after that', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    const source = sourceAt(server);
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await server.refuse();
+    for (let round = 0; round < 2; round += 1) {
+      expect((await refusalOf(source.read(requestOf()))).code).toBe('MAP_UNREACHABLE');
+    }
+    await server.listen();
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+  });
+
+  it('cannot be reached at a host without an address', async () => {
+    // A label of over 63 characters fails in the resolver itself; nothing is asked of the network.
+    const endpoint = `http://${'a'.repeat(64)}.invalid`;
+    const source = createS3Source(URL_OF_MAP, settingsOf({ endpoint }));
+    const refusal = await refusalOf(source.read(requestOf()));
+    expect(refusal.code).toBe('MAP_UNREACHABLE');
+    expect(refusal.message).toContain('DNS');
+  });
+
+  it.each<StoreFault>([
+    { kind: 'stall-headers' },
+    { kind: 'stall-body' },
+    { kind: 'cut-body' },
+    { kind: 'huge', announced: true },
+    { kind: 'huge', announced: false },
+    { kind: 'gzip-bomb' },
+    { kind: 'not-modified' },
+    S3_ERRORS.accessDenied,
+    { kind: 'garbage-error' },
+  ])('piles up no sockets over twenty reads of %j', async (fault) => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    const source = sourceAt(server);
+    server.break(fault);
+    for (let round = 0; round < 20; round += 1) {
+      const signal = AbortSignal.timeout(fault.kind.startsWith('stall') ? 50 : 10_000);
+      await source.read(requestOf({ signal })).catch(() => undefined);
+    }
+    await server.drained(1);
+    server.heal();
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await server.drained(1);
+  });
+
+  it('asks by the etag that it gave out', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    const source = sourceAt(server);
+    const etag = await etagOf(source);
+    await source.read(requestOf({ etag }));
+    expect(etag).not.toContain('"');
+    expect(server.requests.at(-1)?.headers['if-none-match']).toBe(`"${etag}"`);
+  });
+
+  it('asks for one version and one owner where they are set, and for none where not', async () => {
+    await using server = await FaultServer.start();
+    const versionId = server.put(PATH, MAP);
+    server.put(PATH, '{"newer":true}');
+    const pinned = sourceAt(server, { versionId, expectedBucketOwner: '111122223333' });
+    expect(shown(await pinned.read(requestOf()))).toMatchObject({ text: MAP });
+    expect(server.requests.at(-1)?.query.get('versionId')).toBe(versionId);
+    expect(server.requests.at(-1)?.headers).toMatchObject({
+      'x-amz-expected-bucket-owner': '111122223333',
+    });
+    await sourceAt(server).read(requestOf());
+    expect(server.requests.at(-1)?.query.has('versionId')).toBe(false);
+    expect(server.requests.at(-1)?.headers).not.toHaveProperty('x-amz-expected-bucket-owner');
+    const gone = sourceAt(server, { versionId: 'v99' });
+    expect((await refusalOf(gone.read(requestOf()))).message).toContain('imageMap.s3.versionId');
+  });
+
+  it('signs for the region that is set; a custom endpoint needs none', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    await sourceAt(server, { region: 'ap-south-2' }).read(requestOf());
+    expect(server.requests.at(-1)?.headers.authorization).toContain('/ap-south-2/s3/');
+    await sourceAt(server, { region: '' }).read(requestOf());
+    expect(server.requests.at(-1)?.headers.authorization).toMatch(/\/[a-z]+-[a-z]+-\d\/s3\//);
+  });
+
+  it('asks for a region where none is known', async () => {
+    const source = createS3Source(URL_OF_MAP, settingsOf({ region: '' }));
+    const refusal = await refusalOf(source.read(requestOf()));
+    expect(refusal.code).toBe('MAP_REGION_WRONG');
+    expect(refusal.message).toContain('imageMap.s3.region');
+  });
+
+  it('asks for credentials where there are none', async () => {
+    await using server = await FaultServer.start();
+    const setBack = setAws({});
+    const refusal = await refusalOf(sourceAt(server).read(requestOf())).finally(setBack);
+    expect(refusal.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(refusal.message).toContain('IRSA');
+    expect(server.requests).toEqual([]);
+  });
+
+  it('is read over TLS with the CA that is set, and with no other', async () => {
+    await using workspace = await Workspace.create();
+    const [authority, other] = [await createAuthority(), await createAuthority('another CA')];
+    await using server = await FaultServer.start(await authority.issue('store'));
+    server.put(PATH, MAP);
+    const caFile = await workspace.write('ca.crt', authority.cert);
+    const otherFile = await workspace.write('other.crt', other.cert);
+    const source = sourceAt(server, { caFile });
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    for (const wrong of [otherFile, '', workspace.path('none.crt')]) {
+      const refusal = await refusalOf(sourceAt(server, { caFile: wrong }).read(requestOf()));
+      expect([wrong, refusal.code]).toEqual([wrong, 'MAP_TLS_FAILED']);
+      expect(refusal.message).toContain('imageMap.s3.caFile');
+    }
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('goes through the proxy of the environment', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    const caFile = await workspace.write('ca.crt', authority.cert);
+    await using plain = await FaultServer.start();
+    await using tls = await FaultServer.start(await authority.issue('store', ['store.example']));
+    await using httpProxy = await ForwardProxy.start(plain.port);
+    await using httpsProxy = await ForwardProxy.start(tls.port);
+    plain.put(PATH, MAP);
+    tls.put(PATH, MAP);
+    const read = (endpoint: string, env: NodeJS.ProcessEnv): ReturnType<MapSource['read']> =>
+      createS3Source(URL_OF_MAP, settingsOf({ endpoint, caFile, env })).read(requestOf());
+
+    for (const name of ['HTTP_PROXY', 'http_proxy']) {
+      const reading = await read('http://store.example', { [name]: httpProxy.url });
+      expect(shown(reading)).toMatchObject({ text: MAP });
+    }
+    expect(httpProxy.asked).toHaveLength(2);
+    expect(httpProxy.asked[0]).toContain(`GET http://store.example`);
+    for (const name of ['HTTPS_PROXY', 'https_proxy']) {
+      const reading = await read('https://store.example', { [name]: httpsProxy.url });
+      expect(shown(reading)).toMatchObject({ text: MAP });
+    }
+    expect(httpsProxy.asked).toEqual(Array.from({ length: 2 }, () => 'CONNECT store.example:443'));
+    for (const name of ['NO_PROXY', 'no_proxy']) {
+      const env = { HTTP_PROXY: httpProxy.url, [name]: 'example.com,127.0.0.1' };
+      expect(shown(await read(plain.url, env))).toMatchObject({ text: MAP });
+    }
+    expect(httpProxy.asked).toHaveLength(2);
+  });
+
+  it('cannot be reached through a proxy that is gone', async () => {
+    const proxy = await FaultServer.start();
+    await proxy.refuse();
+    const env = { HTTP_PROXY: proxy.url };
+    const source = createS3Source(
+      URL_OF_MAP,
+      settingsOf({ endpoint: 'http://store.example', env }),
+    );
+    const refusal = await refusalOf(source.read(requestOf()));
+    expect(refusal.code).toBe('MAP_UNREACHABLE');
+    expect(refusal.message).toContain('proxy');
+  });
+});
+
+describe('S3Store', () => {
+  acceptCoreErrors();
+  let restore = (): void => undefined;
+  beforeAll(() => {
+    restore = setAws(CREDENTIALS);
+  });
+  afterAll(() => restore());
+
+  it('writes an object only over the version that is to be replaced', async () => {
+    await using server = await FaultServer.start();
+    const store = new S3Store('sdr-config', settingsOf({ endpoint: server.url }));
+    const put = (text: string, replaces: string | undefined) =>
+      store.put({
+        key: 'maps/image-map.json',
+        bytes: bytesOfText(text),
+        contentType: 'application/json',
+        replaces,
+      });
+    const first = await put('one', undefined);
+    expect(first).toMatchObject({ kind: 'written', versionId: 'v1' });
+    const etag = first.kind === 'written' ? first.etag : '';
+    expect(await put('two', undefined)).toEqual({ kind: 'lost' });
+    expect(await put('two', 'another')).toEqual({ kind: 'lost' });
+    expect(await put('two', etag)).toMatchObject({ kind: 'written', versionId: 'v2' });
+    expect(server.textAt(PATH)).toBe('two');
+    server.remove(PATH);
+    expect(await put('three', etag)).toEqual({ kind: 'lost' });
+    server.break(S3_ERRORS.accessDenied);
+    expect((await refusalOf(put('three', undefined))).code).toBe('MAP_ACCESS_DENIED');
+    store.close();
+  });
+});
+
+describe('parseS3Url', () => {
+  it('splits bucket and key', () => {
+    expect(parseS3Url('s3://sdr-config/a/b.json')).toEqual({
+      bucket: 'sdr-config',
+      key: 'a/b.json',
+    });
+  });
+
+  it.each(['', 's3://', 's3://bucket', 's3://bucket/', 's3:///key', 'https://bucket/key', 'b/k'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseS3Url(text)).toThrow(expect.objectContaining({ code: 'MAP_UNREADABLE' }));
+    },
+  );
+});
