@@ -15,6 +15,7 @@ import {
   run,
   setting,
 } from './support/cluster.ts';
+import { helmTest } from './support/release.ts';
 
 const RELEASE = 'rewriter';
 const NAMESPACE = 'sdr-chart-e2e';
@@ -688,12 +689,12 @@ describe('a cluster', () => {
       await must('helm', [...upgrade, '--timeout', '60s'], JSON.stringify(values));
       const bundle = await caBundle();
       expect(bundle).not.toBe('');
-      await must('helm', ['test', RELEASE, '-n', NAMESPACE, '--timeout', '60s']);
+      await helmTest(RELEASE, NAMESPACE);
 
       const denied = { ...values, config: { ...values.config, unmapped: 'deny' } };
       await must('helm', [...upgrade, '--timeout', '60s'], JSON.stringify(denied));
       expect(await caBundle()).toBe(bundle);
-      await must('helm', ['test', RELEASE, '-n', NAMESPACE, '--timeout', '60s']);
+      await helmTest(RELEASE, NAMESPACE);
 
       await must('helm', ['uninstall', RELEASE, '-n', NAMESPACE, '--wait', '--timeout', '90s']);
       expect(await eventually(ownObjects, (names) => names.length === 0, 30)).toEqual([]);

@@ -12,7 +12,7 @@ import {
   setting,
 } from './support/cluster.ts';
 import { namespaceObject, type PodObject, sleeper } from './support/pods.ts';
-import { imageValues, uninstall, upgrade } from './support/release.ts';
+import { helmTest, imageValues, uninstall, upgrade } from './support/release.ts';
 
 const RELEASE = 'workloads';
 const RELEASE_NAMESPACE = 'workloads-release-e2e';
@@ -275,7 +275,7 @@ describe('a default installation with a prefix rule', () => {
   });
 
   it('passes helm test, and leaves nothing behind when it is uninstalled', async () => {
-    await must('helm', ['test', RELEASE, '-n', RELEASE_NAMESPACE, '--timeout', '90s']);
+    await helmTest(RELEASE, RELEASE_NAMESPACE);
     await uninstall(RELEASE, RELEASE_NAMESPACE);
     const kinds =
       'all,configmap,secret,serviceaccount,role,rolebinding,networkpolicy,poddisruptionbudget';

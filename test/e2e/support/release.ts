@@ -1,4 +1,4 @@
-import { must, setting } from './cluster.ts';
+import { must, run, setting } from './cluster.ts';
 
 const CHART = 'charts/sdr-image-rewriter';
 
@@ -17,4 +17,14 @@ export async function upgrade(name: string, namespace: string, values: object): 
 
 export async function uninstall(name: string, namespace: string): Promise<void> {
   await must('helm', ['uninstall', name, '-n', namespace, '--wait', '--timeout', '90s']);
+}
+
+/** Runs `helm test`; a failure tells what the pod of the test wrote. */
+export async function helmTest(name: string, namespace: string): Promise<void> {
+  const args = ['test', name, '-n', namespace, '--timeout', '90s'];
+  const { code, stdout, stderr } = await run('helm', args);
+  if (code !== 0) {
+    const logs = await run('kubectl', ['logs', `${name}-test`, '-n', namespace]);
+    throw new Error([stderr, stdout, logs.stderr, logs.stdout].join('\n'));
+  }
 }
