@@ -8,13 +8,9 @@ import { loadPolicy, type PolicyOptions } from '../src/cli/policy-options.ts';
 import { buildProgram, EXIT_FAULT, EXIT_FINE, EXIT_USAGE } from '../src/cli/program.ts';
 import { resolveImage } from '../src/cli/resolve.ts';
 import { configJsonSchema } from '../src/config.ts';
-import {
-  admit,
-  MIRROR_POD_ANNOTATION,
-  REQUEST_REASONS,
-  SKIP_LABEL,
-} from '../src/core/admission.ts';
+import { admit, REQUEST_REASONS } from '../src/core/admission.ts';
 import { ERROR_CODES } from '../src/core/errors.ts';
+import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from '../src/core/exemption.ts';
 import { LINT_WARNINGS } from '../src/core/map-lint.ts';
 import { DECIDED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION } from '../src/core/patch.ts';
 import { REASONS, RULES } from '../src/core/policy.ts';

@@ -1,4 +1,5 @@
 import type { ErrorCode } from './errors.ts';
+import { findExemption, MIRROR_POD_ANNOTATION, SKIP_LABEL } from './exemption.ts';
 import { isRecord } from './json-path.ts';
 import {
   annotationOperations,
@@ -12,9 +13,6 @@ import type { MapIdentity, Policy } from './policy.ts';
 import { canonicalText } from './reference.ts';
 import { type ImageVerdict, type Mode, reasonOf } from './verdict.ts';
 import { denialMessage, mapText, summary, warningsFor } from './admission-text.ts';
-
-export const SKIP_LABEL = 'sdr-image-rewriter.io/skip';
-export const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
 
 /** Why a whole request was left alone. */
 export const REQUEST_REASONS = {
@@ -133,13 +131,9 @@ function findSubject({ raw, operation }: AdmissionRequest): Subject | RequestRea
   if (operation === 'UPDATE' && !isRecord(oldObject)) {
     return 'no-old-object';
   }
-  const annotations = metadataOf(pod).annotations;
-  if (isRecord(annotations) && Object.hasOwn(annotations, MIRROR_POD_ANNOTATION)) {
-    return 'mirror-pod';
-  }
-  const labels = metadataOf(pod).labels;
-  if (isRecord(labels) && labels[SKIP_LABEL] === 'true') {
-    return 'skip-label';
+  const exemption = findExemption(pod.metadata);
+  if (exemption !== undefined) {
+    return exemption;
   }
   return { pod, running: operation === 'UPDATE' && isRecord(oldObject) ? oldObject : undefined };
 }

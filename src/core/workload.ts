@@ -1,0 +1,201 @@
+import { type Exemption, findExemption } from './exemption.ts';
+import { isRecord } from './json-path.ts';
+import { listPodImages, type PodImage } from './pod-images.ts';
+
+/** Keys and indexes from the root of a document to a value in it. */
+export type Path = readonly (string | number)[];
+
+/** An image as the pod will have it, and where it stands in the document. */
+export interface PlacedImage {
+  readonly image: PodImage;
+  readonly path: Path;
+}
+
+/** What the pods of one template are made from. */
+export interface PodTemplate {
+  readonly path: Path;
+  /** Why the webhook would leave these pods alone. */
+  readonly exemption: Exemption | undefined;
+  readonly images: readonly PlacedImage[];
+}
+
+/** A Kubernetes object that is a pod or makes pods. */
+export interface Workload {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+  readonly templates: readonly PodTemplate[];
+}
+
+interface Placed {
+  readonly path: Path;
+  readonly value: unknown;
+}
+
+interface KubernetesObject extends Record<string, unknown> {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+/** Whether a document says what kind of Kubernetes object it is. */
+export function isKubernetesObject(document: unknown): document is KubernetesObject {
+  return (
+    isRecord(document) &&
+    typeof document.apiVersion === 'string' &&
+    typeof document.kind === 'string'
+  );
+}
+
+/**
+ * Finds the pod templates of a Kubernetes object, or of each object in a List. Works on raw JSON and
+ * passes over what has the wrong shape, as `listPodImages` does.
+ */
+export function listWorkloads(document: unknown): Workload[] {
+  return isKubernetesObject(document) ? workloadsIn(document, []) : [];
+}
+
+function workloadsIn(object: KubernetesObject, path: Path): Workload[] {
+  const { apiVersion, kind, items, metadata } = object;
+  if (kind.endsWith('List') && Array.isArray(items)) {
+    return items.flatMap((item: unknown, index) => {
+      // The API leaves apiVersion and kind away in the items of a typed list.
+      const typed: unknown = isRecord(item)
+        ? { apiVersion, kind: kind.slice(0, -'List'.length), ...item }
+        : item;
+      return isKubernetesObject(typed) ? workloadsIn(typed, [...path, 'items', index]) : [];
+    });
+  }
+  const templates = templatesOf(object, path);
+  const { namespace, name } = isRecord(metadata) ? metadata : {};
+  return templates.length === 0
+    ? []
+    : [{ apiVersion, kind, namespace: textOf(namespace), name: textOf(name), templates }];
+}
+
+/** Kinds of Argo Workflows, and where each has its workflow. */
+const ARGO_WORKFLOWS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['Workflow', ['spec']],
+  ['WorkflowTemplate', ['spec']],
+  ['ClusterWorkflowTemplate', ['spec']],
+  ['CronWorkflow', ['spec', 'workflowSpec']],
+]);
+
+function templatesOf(object: KubernetesObject, path: Path): PodTemplate[] {
+  const { apiVersion, kind } = object;
+  const argo = apiVersion.startsWith('argoproj.io/') ? ARGO_WORKFLOWS.get(kind) : undefined;
+  if (argo !== undefined) {
+    return workflowTemplates(child({ path, value: object }, ...argo));
+  }
+  if (apiVersion === 'v1' && kind === 'Pod') {
+    return [podTemplate({ path, value: object })];
+  }
+  if (apiVersion === 'v1' && kind === 'PodTemplate') {
+    return [podTemplate(child({ path, value: object }, 'template'))];
+  }
+  const isCronJob = apiVersion.startsWith('batch/') && kind === 'CronJob';
+  const template = child(
+    { path, value: object },
+    ...(isCronJob ? ['spec', 'jobTemplate'] : []),
+    'spec',
+    'template',
+  );
+  // Every built-in kind has it here, and so do Rollouts, Knative Services and many others.
+  return Array.isArray(child(template, 'spec', 'containers').value) ? [podTemplate(template)] : [];
+}
+
+function podTemplate({ path, value }: Placed): PodTemplate {
+  return {
+    path,
+    exemption: findExemption(isRecord(value) ? value.metadata : undefined),
+    images: listPodImages(value).map((image) => {
+      return { image, path: [...path, ...pointerSegments(image)] };
+    }),
+  };
+}
+
+/** https://argo-workflows.readthedocs.io/en/latest/fields/#workflowspec */
+function workflowTemplates(workflow: Placed): PodTemplate[] {
+  const labels = child(workflow, 'podMetadata').value;
+  const volumes = elements(child(workflow, 'volumes'));
+  return [child(workflow, 'templateDefaults'), ...elements(child(workflow, 'templates'))].flatMap(
+    (template) =>
+      withInlineTemplates(template).map((each) => workflowTemplate(each, labels, volumes)),
+  );
+}
+
+/** Steps and tasks may hold a whole template in place of the name of one. */
+function withInlineTemplates(template: Placed): Placed[] {
+  const steps = elements(child(template, 'steps')).flatMap(elements);
+  const tasks = elements(child(template, 'dag', 'tasks'));
+  const inline = [...steps, ...tasks]
+    .map((step) => child(step, 'inline'))
+    .filter(({ value }) => isRecord(value));
+  return [template, ...inline.flatMap(withInlineTemplates)];
+}
+
+function workflowTemplate(
+  template: Placed,
+  podMetadata: unknown,
+  sharedVolumes: readonly Placed[],
+): PodTemplate {
+  const main = [child(template, 'container'), child(template, 'script')].map(({ path, value }) => {
+    return { path, value: isRecord(value) ? { name: 'main', ...value } : undefined };
+  });
+  const fields = {
+    containers: [
+      ...main,
+      ...elements(child(template, 'containerSet', 'containers')),
+      ...elements(child(template, 'sidecars')),
+    ],
+    initContainers: elements(child(template, 'initContainers')),
+    volumes: [...elements(child(template, 'volumes')), ...sharedVolumes],
+  };
+  const spec = Object.fromEntries(
+    Object.entries(fields).map(([field, items]) => [field, items.map(({ value }) => value)]),
+  );
+  const metadata = mergedMetadata(podMetadata, child(template, 'metadata').value);
+  const images = listPodImages({ spec }).flatMap((image): PlacedImage[] => {
+    const [, field = '', index, ...rest] = pointerSegments(image);
+    const items = (fields as Record<string, readonly Placed[]>)[field];
+    const container = items?.[Number(index)];
+    return container === undefined ? [] : [{ image, path: [...container.path, ...rest] }];
+  });
+  return { path: template.path, exemption: findExemption(metadata), images };
+}
+
+function mergedMetadata(ofWorkflow: unknown, ofTemplate: unknown): unknown {
+  const [outer, inner] = [ofWorkflow, ofTemplate].map((each) => (isRecord(each) ? each : {}));
+  return Object.fromEntries(
+    ['labels', 'annotations'].map((key) => [
+      key,
+      { ...(outer?.[key] as object | undefined), ...(inner?.[key] as object | undefined) },
+    ]),
+  );
+}
+
+/** The names in pointers of pod images need no unescaping: `/spec/containers/0/image`. */
+function pointerSegments({ pointer }: PodImage): (string | number)[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((segment) => (/^\d+$/.test(segment) ? Number(segment) : segment));
+}
+
+function child({ path, value }: Placed, ...keys: readonly string[]): Placed {
+  let found: unknown = value;
+  for (const key of keys) {
+    found = isRecord(found) ? found[key] : undefined;
+  }
+  return { path: [...path, ...keys], value: found };
+}
+
+function elements({ path, value }: Placed): Placed[] {
+  return Array.isArray(value)
+    ? value.map((item: unknown, index) => ({ path: [...path, index], value: item }))
+    : [];
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
