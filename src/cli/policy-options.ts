@@ -19,15 +19,17 @@ export interface PolicyOptions {
 const WITHOUT_FILE = `apiVersion: ${CONFIG_API_VERSION}\nprocurement: public\n`;
 
 /** Adds the options that every deciding command has. */
-export function addPolicyOptions(command: Command, defaultOutput: 'table' | 'json'): Command {
+export function addPolicyOptions(
+  command: Command,
+  defaultOutput: string,
+  formats: readonly string[] = ['table', 'json'],
+): Command {
   return command
     .option('--config <file>', 'configuration file; without one everything has its default')
     .option('--map <file|url>', 'image map to decide by, in place of imageMap.url')
     .option('--base <prefix>', 'containerRegistryBase to decide by, in place of the configured one')
     .addOption(
-      new Option('--output <format>', 'what to print')
-        .choices(['table', 'json'])
-        .default(defaultOutput),
+      new Option('--output <format>', 'what to print').choices(formats).default(defaultOutput),
     );
 }
 

@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { addMapCommand } from './map.ts';
 import { addReplayCommand } from './replay.ts';
 import { addResolveCommand } from './resolve.ts';
+import { addRewriteCommand } from './rewrite.ts';
 
 export const EXIT_FINE = 0;
 export const EXIT_FAULT = 1;
@@ -36,6 +37,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
       await serve(options);
     });
   addResolveCommand(program, finish);
+  addRewriteCommand(program, finish);
   addReplayCommand(program, finish);
   addMapCommand(program, finish);
   return program;

@@ -213,6 +213,24 @@ export const ERROR_CODES = {
     meaning: 'A target of the configuration lies outside its own `allowedTargets`.',
     remedy: 'Correct the target, or add its prefix to `allowedTargets`.',
   },
+  MANIFEST_NOT_TEXT: {
+    meaning: 'A file to rewrite is not UTF-8 text: a binary file, or text in another encoding.',
+    remedy: 'Name YAML and JSON files only, saved as UTF-8.',
+  },
+  MANIFEST_NOT_YAML: {
+    meaning:
+      'A document of a file cannot be read: a fault of syntax, a key that stands twice, or an alias without its anchor.',
+    remedy:
+      'Correct the line and column that the message names; render a Helm template before it is rewritten. Nothing was written.',
+  },
+  MANIFEST_UNMAPPED: {
+    meaning: 'A file names images that no rule covers, and the policy says `unmapped: deny`.',
+    remedy: 'Add a rule for each image that the message names; the webhook would deny its pod.',
+  },
+  MANIFEST_WRITE_FAILED: {
+    meaning: 'A rewritten file could not be put in the place of the old one, which is untouched.',
+    remedy: 'Check the permissions of the folder and the space on the disk.',
+  },
   REVIEW_NOT_JSON: {
     meaning: 'The request body is not JSON (HTTP 400).',
     remedy: 'Send the AdmissionReview as JSON in UTF-8.',

@@ -1,0 +1,235 @@
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  type Node,
+  parseDocument,
+  type Scalar,
+  visit,
+  type YAMLMap,
+} from 'yaml';
+import { quote } from '../core/errors.ts';
+import type { Path } from '../core/workload.ts';
+
+/** One YAML document of a file, or one JSON text, which YAML reads as well. */
+export interface ManifestDocument {
+  /** Its text, from `---` to the next one. */
+  readonly source: string;
+  /** Where in `source` its content begins, behind comments. */
+  readonly start: number;
+  /** As `kubectl` and Compose read it: aliases and merge keys resolved. */
+  readonly value: unknown;
+  /** Finds the text at a path of `value`, through aliases and merge keys. */
+  find(path: Path): FoundScalar | undefined;
+  /** Every alias that stands for this very text. */
+  aliasesOf(scalar: Scalar): readonly Alias[];
+  /** Every text that is no key; those behind aliases once. */
+  texts(): readonly Scalar<string>[];
+  /** The key of the top level under which a text stands. */
+  topLevelKey(scalar: Scalar): unknown;
+}
+
+export interface FoundScalar {
+  readonly scalar: Scalar;
+  /** Present where the path ends in an alias: `image: *app`. */
+  readonly alias: Alias | undefined;
+}
+
+/** The first thing that is wrong with a document, and where in its source. */
+export interface DocumentFault {
+  readonly offset: number;
+  readonly message: string;
+}
+
+const MARKER = /(?:^|\n)(---|\.\.\.)(?=[ \t\r\n]|$)/g;
+/** A line that is not blank, a comment or a `%` directive. */
+const CONTENT = /(?:^|\n)[ \t\uFEFF]*[^\s#%]/;
+
+/**
+ * Cuts a file at its document markers, so that each document can be read by itself: YAML lets `---`
+ * begin a line nowhere else, not even inside a quoted or block scalar.
+ * https://yaml.org/spec/1.2.2/#912-document-markers
+ */
+export function splitDocuments(text: string): { source: string; offset: number }[] {
+  const pieces: { source: string; offset: number }[] = [];
+  let start = 0;
+  const close = (end: number): void => {
+    const source = text.slice(start, end);
+    if (CONTENT.test(source)) {
+      pieces.push({ source, offset: start });
+      start = end;
+    }
+  };
+  for (const { 0: match, 1: marker, index } of text.matchAll(MARKER)) {
+    const at = index + match.length - 3;
+    if (marker === '---') {
+      close(at);
+    } else {
+      const newline = text.indexOf('\n', at);
+      close(newline < 0 ? text.length : newline + 1);
+    }
+  }
+  close(text.length);
+  return pieces;
+}
+
+/** Reads one document; never throws. */
+export function readDocument(source: string): ManifestDocument | { readonly fault: DocumentFault } {
+  const document = parseDocument(source, {
+    merge: true,
+    uniqueKeys: true,
+    prettyErrors: false,
+    logLevel: 'silent',
+  });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const [at] = error.pos;
+    const isTwice = error.code === 'DUPLICATE_KEY';
+    const message = isTwice ? duplicateMessage(source, at) : error.message;
+    return { fault: { offset: at, message } };
+  }
+  const { targets, aliases, fault } = readLinks(document);
+  if (fault !== undefined) {
+    return { fault };
+  }
+  return {
+    source,
+    start: startOf(document.contents),
+    value: document.toJS({ maxAliasCount: -1 }),
+    find: (path) => findScalar(document.contents, path, targets),
+    aliasesOf: (scalar) => aliases.get(scalar) ?? [],
+    texts: () => textValues(document),
+    topLevelKey: (scalar) => topLevelKey(document, scalar),
+  };
+}
+
+function duplicateMessage(source: string, at: number): string {
+  const key = /^[^\r\n]*?(?=\s*:(?:\s|$)|\s*$)/m.exec(source.slice(at, at + 200))?.[0] ?? '';
+  return `the key ${quote(key)} stands twice in one map, and readers keep one of the two; remove one`;
+}
+
+interface Links {
+  readonly targets: ReadonlyMap<Alias, Node>;
+  readonly aliases: ReadonlyMap<Node, readonly Alias[]>;
+  readonly fault: DocumentFault | undefined;
+}
+
+/** Finds in one pass what each alias stands for; the library would look anew for each. */
+function readLinks(document: Document.Parsed): Links {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  const aliases = new Map<Node, Alias[]>();
+  let fault: DocumentFault | undefined;
+  const complain = (node: Node, message: string): symbol => {
+    fault = { offset: startOf(node), message };
+    return visit.BREAK;
+  };
+  visit(document, {
+    Alias(_, alias, ancestors) {
+      const target = anchors.get(alias.source);
+      if (target === undefined) {
+        return complain(alias, `no anchor &${alias.source} stands before this alias; define it`);
+      }
+      if (ancestors.includes(target)) {
+        return complain(
+          alias,
+          `*${alias.source} stands inside of &${alias.source}; break the circle`,
+        );
+      }
+      const known = aliases.get(target) ?? [];
+      known.push(alias);
+      aliases.set(target, known);
+      targets.set(alias, target);
+      return undefined;
+    },
+    Pair(_, { key }) {
+      return isCollection(key)
+        ? complain(
+            key,
+            'a map or list stands in place of a key; a template has to be rendered first, as by `helm template`',
+          )
+        : undefined;
+    },
+    Value(_, node) {
+      if (node.anchor !== undefined) {
+        anchors.set(node.anchor, node);
+      }
+    },
+  });
+  return { targets, aliases, fault };
+}
+
+function startOf(node: Node | null): number {
+  return node?.range?.[0] ?? 0;
+}
+
+function findScalar(
+  root: Node | null,
+  path: Path,
+  targets: ReadonlyMap<Alias, Node>,
+): FoundScalar | undefined {
+  const follow = (node: unknown): unknown => (isAlias(node) ? targets.get(node) : node);
+  let node: unknown = root;
+  for (const segment of path) {
+    const parent = follow(node);
+    if (isMap(parent)) node = valueOf(parent, String(segment), follow);
+    else node = isSeq(parent) ? parent.items[Number(segment)] : undefined;
+  }
+  const scalar = follow(node);
+  return isScalar(scalar) ? { scalar, alias: isAlias(node) ? node : undefined } : undefined;
+}
+
+/** The map's own key first, then those that `<<` merges in, of which the first wins. */
+function valueOf(map: YAMLMap, key: string, follow: (node: unknown) => unknown): unknown {
+  const own = map.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === key);
+  if (own !== undefined) {
+    return own.value;
+  }
+  for (const pair of map.items.filter(isMerge)) {
+    const merged = follow(pair.value);
+    for (const item of isSeq(merged) ? merged.items : [merged]) {
+      const source = follow(item);
+      const value = isMap(source) ? valueOf(source, key, follow) : undefined;
+      if (value !== undefined) {
+        return value;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The library gives the key `<<` a symbol; in quotes it is a key like any other. */
+function isMerge({ key }: { readonly key: unknown }): boolean {
+  return isScalar(key) && typeof key.value === 'symbol';
+}
+
+function textValues(document: Document.Parsed): Scalar<string>[] {
+  const found: Scalar<string>[] = [];
+  visit(document, {
+    Scalar(key, scalar) {
+      if (key !== 'key' && typeof scalar.value === 'string') {
+        found.push(scalar as Scalar<string>);
+      }
+    },
+  });
+  return found;
+}
+
+function topLevelKey(document: Document.Parsed, scalar: Scalar): unknown {
+  const root = document.contents;
+  const pair = isMap(root)
+    ? root.items.find(({ value }) => isNode(value) && contains(value, scalar))
+    : undefined;
+  return isScalar(pair?.key) ? pair.key.value : undefined;
+}
+
+function contains(node: Node, scalar: Scalar): boolean {
+  const [start, , end] = node.range ?? [0, 0, 0];
+  const at = startOf(scalar);
+  return at >= start && at < end;
+}
