@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { Workspace } from '../support/workspace.ts';
 import { eventually, must, setting } from './support/cluster.ts';
@@ -35,6 +37,21 @@ describe('the container image', () => {
       }
     };
     await eventually(ready, (status) => status === 200, 20);
+  });
+
+  it('rewrites what stands on standard input, as the pages about Docker and Podman say', async () => {
+    const rewritten = await must(
+      engine,
+      [
+        ...runOptions,
+        ...['--rm', '--interactive', '--read-only'],
+        ...['-v', `${resolve('examples/config.yaml')}:/config.yaml:ro`],
+        ...[image, 'rewrite', '--config', '/config.yaml', '-'],
+      ],
+      await readFile('examples/compose/oracle.yaml', 'utf8'),
+    );
+    expect(rewritten).toContain('registry.corp.example/mirror/atlanhq/atlan-oracle-app:2.1.0');
+    expect(rewritten).toContain('temporalio/ui:2.31');
   });
 
   it('answers as the command line, too, and holds its bill of materials', async () => {
