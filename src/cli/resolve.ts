@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Decision, Policy, Reason, Rule } from '../core/policy.ts';
 import { canonicalText } from '../core/reference.ts';
+import { explainResolution, explanationText } from './explanation.ts';
 import { readInput } from './files.ts';
 import { outcomeStyle, renderJsonLines, renderTable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
@@ -32,25 +33,40 @@ export function resolveImage(policy: Policy, image: string): Resolution {
   };
 }
 
+interface ResolveOptions extends PolicyOptions {
+  readonly output: 'table' | 'json';
+  readonly explain: boolean;
+}
+
 export function addResolveCommand(program: Command, finish: (exitCode: number) => void): void {
   const command = program
     .command('resolve')
     .description('Says what each image becomes and why.')
-    .argument('<image...>', 'images, or - for one a line on standard input');
-  addPolicyOptions(command, 'table').action(
-    async (images: string[], options: PolicyOptions & { output: string }) => {
-      const policy = await loadPolicy(options);
-      const resolutions = (await expandInput(images)).map((image) => resolveImage(policy, image));
-      process.stdout.write(
-        options.output === 'json' ? renderJsonLines(resolutions) : resolutionTable(resolutions),
-      );
-      const hasFault = resolutions.some(
-        ({ outcome }) =>
-          outcome === 'invalid' || (outcome === 'unmapped' && policy.unmapped !== 'allow'),
-      );
-      finish(hasFault ? 1 : 0);
-    },
-  );
+    .argument('<image...>', 'images, or - for one a line on standard input')
+    .option('--explain', 'tell every rule that was looked at, and why it applies or not', false);
+  addPolicyOptions(command, 'table').action(async (images: string[], options: ResolveOptions) => {
+    const policy = await loadPolicy(options);
+    const resolutions = (await expandInput(images)).map((image) => resolveImage(policy, image));
+    process.stdout.write(render(resolutions, policy, options));
+    const hasFault = resolutions.some(
+      ({ outcome }) =>
+        outcome === 'invalid' || (outcome === 'unmapped' && policy.unmapped !== 'allow'),
+    );
+    finish(hasFault ? 1 : 0);
+  });
+}
+
+function render(
+  resolutions: readonly Resolution[],
+  policy: Policy,
+  options: ResolveOptions,
+): string {
+  const isJson = options.output === 'json';
+  if (!options.explain) {
+    return isJson ? renderJsonLines(resolutions) : resolutionTable(resolutions);
+  }
+  const explained = resolutions.map((each) => explainResolution(each, policy, options));
+  return isJson ? renderJsonLines(explained) : explained.map(explanationText).join('\n');
 }
 
 async function expandInput(images: readonly string[]): Promise<string[]> {

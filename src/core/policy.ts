@@ -1,6 +1,6 @@
 import { type ErrorCode, isInvalid } from './errors.ts';
-import type { ImageEntry, ImageMap } from './image-map.ts';
-import { type Prefix, PrefixTable } from './prefix-rules.ts';
+import type { ImageEntry, ImageMap, MapEntry, NameEntry } from './image-map.ts';
+import { covers, type Prefix, PrefixTable } from './prefix-rules.ts';
 import {
   canonicalText,
   parseReference,
@@ -63,6 +63,45 @@ export type Decision =
   | { readonly outcome: 'unmapped'; readonly reference: Reference; readonly reason: UnmappedReason }
   | { readonly outcome: 'invalid'; readonly reason: ErrorCode; readonly message: string };
 
+/** What is asked before any rule, in this order; the first that applies decides. */
+export type Check = 'invalid' | 'already-mirrored' | 'out-of-scope' | 'procurement-public';
+
+/** A prefix or base of the configuration. */
+export interface Setting {
+  readonly kind: 'setting';
+  /** The normalised source; undefined where it covers everything. */
+  readonly key: string | undefined;
+  /** As the configuration has it; undefined for `sources`. */
+  readonly target: string | undefined;
+  /** JSONPath. */
+  readonly path: string;
+}
+
+/** Why an entry that was found does not apply. */
+export type Obstacle =
+  | Exclude<UnmappedReason, 'no-rule'>
+  /** The entry names no `sourceDigest`, so it waits until no other entry knows the digest. */
+  | 'digest-unknown'
+  /** Nothing would be left of the name behind a registry host. */
+  | 'name-consumed';
+
+/** One thing that was looked at on the way to a decision. */
+export interface Look {
+  readonly step: Check | Rule;
+  readonly applies: boolean;
+  /** What was looked up. */
+  readonly key: string;
+  readonly found?: MapEntry | Setting | undefined;
+  readonly obstacle?: Obstacle | undefined;
+  /** The table of the map that was looked into, for rules about single images. */
+  readonly table?: ImageTable;
+  /** Where the longest prefix was looked for. */
+  readonly prefixes?: PrefixTable<unknown>;
+}
+
+/** Is told of every look, in order. */
+export type Trace = (look: Look) => void;
+
 export interface PrefixRule {
   readonly source: Prefix;
   readonly target: Prefix;
@@ -95,8 +134,8 @@ export interface Policy {
   readonly imagePullSecrets: readonly string[];
   readonly annotate: boolean;
   readonly map: MapIdentity | undefined;
-  /** Decides about one image as it is written. Total: never throws, does no I/O. */
-  decide(image: string): Decision;
+  /** Decides about one image as it is written; tells `trace` how. Total: never throws, does no I/O. */
+  decide(image: string, trace?: Trace): Decision;
 }
 
 export function createPolicy(settings: PolicySettings): Policy {
@@ -108,56 +147,100 @@ export function createPolicy(settings: PolicySettings): Policy {
     imagePullSecrets,
     annotate,
     map: settings.map?.identity,
-    decide: (image) => decider.decide(image),
+    decide: (image, trace) => decider.decide(image, trace),
   };
 }
 
 type Rewritten = Extract<Decision, { outcome: 'rewritten' }>;
 
+type ImageTable = 'digests' | 'impliedDigests' | 'tags';
+type ImageRule = Extract<
+  Rule,
+  'map-tag-digest' | 'map-repository-digest' | 'map-digest' | 'map-tag'
+>;
+
+/** Where an image with a digest is looked up, most specific first. */
+const DIGEST_LOOKUPS: readonly { readonly rule: ImageRule; readonly table: ImageTable }[] = [
+  { rule: 'map-tag-digest', table: 'digests' },
+  { rule: 'map-repository-digest', table: 'digests' },
+  { rule: 'map-digest', table: 'digests' },
+  { rule: 'map-tag', table: 'tags' },
+  { rule: 'map-repository-digest', table: 'impliedDigests' },
+  { rule: 'map-digest', table: 'impliedDigests' },
+];
+
+interface MovingSetting extends Setting {
+  readonly target: string;
+}
+
 class Decider {
-  readonly #isPublic: boolean;
-  readonly #scope = new PrefixTable<true>();
-  readonly #prefixes = new PrefixTable<Prefix>();
-  readonly #base: Prefix | undefined;
-  readonly #targets = new PrefixTable<true>();
+  readonly #procurement: Procurement;
+  readonly #scope = new PrefixTable<Setting>();
+  readonly #prefixes = new PrefixTable<MovingSetting>();
+  readonly #base: MovingSetting | undefined;
+  readonly #targets = new PrefixTable<Setting>();
   readonly #map: ImageMap | undefined;
 
   constructor({ procurement, sources, prefixes, containerRegistryBase, map }: PolicySettings) {
-    this.#isPublic = procurement === 'public';
-    for (const source of sources) {
-      this.#scope.set(source.value, true);
+    this.#procurement = procurement;
+    for (const [index, { value }] of sources.entries()) {
+      const path = `$.sources[${index}]`;
+      this.#scope.set(value, { kind: 'setting', key: value, target: undefined, path });
     }
-    if (this.#isPublic) {
+    if (procurement === 'public') {
       return;
     }
-    for (const { source, target } of prefixes ?? []) {
-      this.#prefixes.set(source.value, target);
-      this.#targets.set(target.value, true);
+    for (const [index, { source, target }] of (prefixes ?? []).entries()) {
+      const path = `$.prefixes[${index}].source`;
+      const setting = { kind: 'setting', key: source.value, target: target.text, path } as const;
+      this.#prefixes.set(source.value, setting);
+      this.#targets.set(target.value, setting);
     }
-    this.#base = containerRegistryBase;
     if (containerRegistryBase !== undefined) {
-      this.#targets.set(containerRegistryBase.value, true);
+      const { text, value } = containerRegistryBase;
+      const path = '$.containerRegistryBase';
+      this.#base = { kind: 'setting', key: undefined, target: text, path };
+      this.#targets.set(value, this.#base);
     }
     this.#map = map?.rules;
   }
 
-  decide(image: string): Decision {
+  decide(image: string, trace?: Trace): Decision {
     const reference = parseReference(image);
-    if (isInvalid(reference)) {
+    const isRefused = isInvalid(reference);
+    trace?.({ step: 'invalid', key: image, applies: isRefused });
+    if (isRefused) {
       return { outcome: 'invalid', reason: reference.invalid, message: reference.message };
     }
     // Before any rule, so that rewriting what was rewritten changes nothing.
-    if (this.#isMirrored(reference)) {
+    const isMirrored = this.#isMirrored(reference);
+    trace?.({
+      step: 'already-mirrored',
+      key: canonicalText(reference),
+      applies: isMirrored,
+      found: isMirrored ? this.#findTarget(reference) : undefined,
+    });
+    if (isMirrored) {
       return { outcome: 'kept', reference, reason: 'already-mirrored' };
     }
-    if (this.#scope.longest(reference.repository) === undefined) {
+    const source = this.#scope.longest(reference.repository);
+    trace?.({
+      step: 'out-of-scope',
+      key: reference.repository,
+      applies: source === undefined,
+      found: source?.value,
+      prefixes: this.#scope,
+    });
+    if (source === undefined) {
       return { outcome: 'kept', reference, reason: 'out-of-scope' };
     }
-    if (this.#isPublic) {
+    const isPublic = this.#procurement === 'public';
+    trace?.({ step: 'procurement-public', key: this.#procurement, applies: isPublic });
+    if (isPublic) {
       return { outcome: 'kept', reference, reason: 'procurement-public' };
     }
-    const found = this.#findExact(reference);
-    return typeof found === 'string' ? this.#moveName(reference, found) : found;
+    const found = this.#findExact(reference, trace);
+    return typeof found === 'string' ? this.#moveName(reference, found, trace) : found;
   }
 
   #isMirrored(reference: Reference): boolean {
@@ -172,78 +255,136 @@ class Decider {
     );
   }
 
+  /** Whose target a mirrored image is or lies under. Goes through the whole map: only for a trace. */
+  #findTarget(reference: Reference): MapEntry | Setting | undefined {
+    const { repository } = reference;
+    const canonical = canonicalText(reference);
+    return (
+      this.#targets.longest(repository)?.value ??
+      this.#map?.entries.find(({ kind, canonicalTarget }) =>
+        kind === 'prefix'
+          ? covers(canonicalTarget, repository)
+          : canonicalTarget === (kind === 'image' ? canonical : repository),
+      )
+    );
+  }
+
   /** The rules for single images; a string says why none of them applies. */
-  #findExact(reference: Reference): Rewritten | UnmappedReason {
+  #findExact(reference: Reference, trace: Trace | undefined): Rewritten | UnmappedReason {
     const map = this.#map;
     if (map === undefined) {
       return 'no-rule';
     }
     const { repository, tag, digest } = reference;
     if (digest === undefined) {
-      const entry = map.tags.get(`${repository}:${tag ?? 'latest'}`);
+      const key = `${repository}:${tag ?? 'latest'}`;
+      const entry = map.tags.get(key);
+      trace?.({ step: 'map-tag', key, applies: entry !== undefined, found: entry, table: 'tags' });
       return entry === undefined ? 'no-rule' : rewritten(reference, entry, 'map-tag');
     }
-    const ofTag = tag === undefined ? undefined : map.tags.get(`${repository}:${tag}`);
-    const candidates: readonly (readonly [Rule, ImageEntry | undefined])[] = [
-      [
-        'map-tag-digest',
-        tag === undefined ? undefined : map.digests.get(`${repository}:${tag}@${digest}`),
-      ],
-      ['map-repository-digest', map.digests.get(`${repository}@${digest}`)],
-      ['map-digest', map.digests.get(`@${digest}`)],
-      ['map-tag', ofTag?.sourceDigest === digest ? ofTag : undefined],
-      ['map-repository-digest', map.impliedDigests.get(`${repository}@${digest}`)],
-      ['map-digest', map.impliedDigests.get(`@${digest}`)],
-      ['map-tag', ofTag?.sourceDigest === undefined ? ofTag : undefined],
-    ];
+    const keys: Readonly<Record<ImageRule, string | undefined>> = {
+      'map-tag-digest': tag === undefined ? undefined : `${repository}:${tag}@${digest}`,
+      'map-repository-digest': `${repository}@${digest}`,
+      'map-digest': `@${digest}`,
+      'map-tag': tag === undefined ? undefined : `${repository}:${tag}`,
+    };
     let reason: UnmappedReason = 'no-rule';
-    for (const [rule, entry] of candidates) {
-      if (entry?.pinned === true) {
-        return rewritten(reference, entry, rule);
+    let ofTag: ImageEntry | undefined;
+    for (const { rule, table } of DIGEST_LOOKUPS) {
+      const key = keys[rule];
+      if (key === undefined) {
+        continue;
       }
-      // The pod pins what it runs; a target without a digest would quietly unpin it.
-      reason = entry === undefined ? reason : 'target-unpinned';
+      const found = map[table].get(key);
+      const obstacle = found === undefined ? undefined : obstacleOf(found, table, digest);
+      const applies = found !== undefined && obstacle === undefined;
+      trace?.({ step: rule, key, applies, found, obstacle, table });
+      if (applies) {
+        return rewritten(reference, found, rule);
+      }
+      if (obstacle === 'digest-unknown') {
+        ofTag = found;
+      } else if (obstacle !== undefined && reason !== 'tag-moved') {
+        reason = obstacle;
+      }
     }
-    return ofTag?.sourceDigest !== undefined && ofTag.sourceDigest !== digest
-      ? 'tag-moved'
-      : reason;
+    if (ofTag !== undefined) {
+      const { key, pinned } = ofTag;
+      const obstacle = pinned ? undefined : 'target-unpinned';
+      trace?.({ step: 'map-tag', key, applies: pinned, found: ofTag, obstacle, table: 'tags' });
+      return obstacle ?? rewritten(reference, ofTag, 'map-tag');
+    }
+    return reason;
   }
 
   /** The rules for repositories and prefixes, which carry tag and digest over. */
-  #moveName(reference: Reference, otherwise: UnmappedReason): Decision {
-    const { repository, registry } = reference;
-    const entry = this.#map?.repositories.get(repository);
-    if (entry !== undefined) {
-      return moved(reference, repository, entry.target, 'map-repository');
+  #moveName(reference: Reference, otherwise: UnmappedReason, trace: Trace | undefined): Decision {
+    const { repository: key, registry } = reference;
+    const map = this.#map;
+    if (map !== undefined) {
+      const entry = map.repositories.get(key);
+      if (entry !== undefined) {
+        return moved(reference, key, entry, 'map-repository', trace);
+      }
+      trace?.({ step: 'map-repository', key, applies: false });
+      const prefix = map.prefixes.longest(key);
+      if (prefix !== undefined) {
+        return moved(reference, prefix.prefix, prefix.value, 'map-prefix', trace);
+      }
+      trace?.({ step: 'map-prefix', key, applies: false, prefixes: map.prefixes });
     }
-    const mapPrefix = this.#map?.prefixes.longest(repository);
-    if (mapPrefix !== undefined) {
-      return moved(reference, mapPrefix.prefix, mapPrefix.value.target, 'map-prefix');
-    }
-    const prefix = this.#prefixes.longest(repository);
+    const prefix = this.#prefixes.longest(key);
     if (prefix !== undefined) {
-      return moved(reference, prefix.prefix, prefix.value.text, 'prefix');
+      return moved(reference, prefix.prefix, prefix.value, 'prefix', trace);
     }
+    trace?.({ step: 'prefix', key, applies: false, prefixes: this.#prefixes });
     if (this.#base !== undefined) {
-      return moved(reference, registry, this.#base.text, 'base');
+      return moved(reference, registry, this.#base, 'base', trace);
     }
+    trace?.({ step: 'base', key: registry, applies: false });
     return { outcome: 'unmapped', reference, reason: otherwise };
   }
+}
+
+/** Why an entry that was found for an image with a digest does not apply. */
+function obstacleOf(
+  { sourceDigest, pinned }: ImageEntry,
+  table: ImageTable,
+  digest: string,
+): 'digest-unknown' | 'tag-moved' | 'target-unpinned' | undefined {
+  if (table === 'tags' && sourceDigest !== digest) {
+    return sourceDigest === undefined ? 'digest-unknown' : 'tag-moved';
+  }
+  // The pod pins what it runs; a target without a digest would quietly unpin it.
+  return pinned ? undefined : 'target-unpinned';
 }
 
 function rewritten(reference: Reference, { target }: ImageEntry, rule: Rule): Rewritten {
   return { outcome: 'rewritten', reference, target, rule };
 }
 
-function moved(reference: Reference, from: string, to: string, rule: Rule): Decision {
-  const rest = reference.repository.slice(from.length);
-  if (rest === '' && rule !== 'map-repository' && !to.includes('/')) {
+function moved(
+  reference: Reference,
+  from: string,
+  found: NameEntry | MovingSetting,
+  rule: Rule,
+  trace: Trace | undefined,
+): Decision {
+  const { repository } = reference;
+  const rest = repository.slice(from.length);
+  const target = `${found.target}${rest}${suffixText(reference)}`;
+  let obstacle: 'name-consumed' | 'target-too-long' | undefined;
+  if (rest === '' && rule !== 'map-repository' && !found.target.includes('/')) {
     // `registry.example:1` is the text of an image on Docker Hub, not of one in that registry.
-    return { outcome: 'unmapped', reference, reason: 'no-rule' };
+    obstacle = 'name-consumed';
+  } else if (target.length > PATH_LIMIT && isInvalid(parseReference(target))) {
+    obstacle = 'target-too-long';
   }
-  const target = `${to}${rest}${suffixText(reference)}`;
-  if (target.length > PATH_LIMIT && isInvalid(parseReference(target))) {
-    return { outcome: 'unmapped', reference, reason: 'target-too-long' };
+  const key = rule === 'base' ? reference.registry : repository;
+  trace?.({ step: rule, key, applies: obstacle === undefined, found, obstacle });
+  if (obstacle === undefined) {
+    return { outcome: 'rewritten', reference, target, rule };
   }
-  return { outcome: 'rewritten', reference, target, rule };
+  const reason = obstacle === 'name-consumed' ? 'no-rule' : obstacle;
+  return { outcome: 'unmapped', reference, reason };
 }

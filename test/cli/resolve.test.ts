@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it, jest } from '@jest/globals';
 import { digestOf } from '../support/digests.ts';
 import { type Finished, runProgram } from '../support/program.ts';
@@ -86,6 +87,76 @@ describe('resolve', () => {
       ].join('\n'),
     );
     expect(stdout).not.toContain(ANSI);
+  });
+
+  it('with --explain prints every step of each image below it, without colours when it is piped', async () => {
+    const images = 'registry.atlan.com/public/app-runtime-base:3 nginx';
+    const { code, stdout, stderr } = await resolve(`${BY_MAP} --explain ${images}`);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).not.toContain(ANSI);
+    const [moved = '', kept = ''] = stdout.split('\n\n');
+    const target = 'registry.corp.example/atlan-public/app-runtime-base:3';
+    const repository = 'registry.atlan.com/public/app-runtime-base';
+    expect(moved.split('\n').map((line) => line.replace(/etag=\w{64}$/, 'etag=…'))).toEqual([
+      `${repository}:3: rewritten to ${target} (map-prefix)`,
+      '       policy              procurement: map, configuration examples/config-map.yaml, map examples/image-map.json serial=42 etag=…',
+      `  no   invalid             it is a reference: ${repository}:3`,
+      `  no   already-mirrored    ${repository}:3 is no target and lies under none`,
+      `  no   out-of-scope        registry.atlan.com of \`sources\` covers ${repository}`,
+      '                           $.sources[2] of the configuration: registry.atlan.com',
+      '  no   procurement-public  procurement: map; the image has no digest, so the rules for digests are left out',
+      `  no   map-tag             no entry for ${repository}:3`,
+      `  no   map-repository      no entry of \`repositories\` for ${repository}`,
+      `  yes  map-prefix          the longest prefix of the map that covers ${repository}; the rest is carried over`,
+      '                           $.prefixes[0].source of the map: registry.atlan.com/public → registry.corp.example/atlan-public',
+    ]);
+    expect(kept.split('\n')[0]).toBe('nginx: kept (out-of-scope)');
+    expect(kept.trimEnd().split('\n').at(-1)).toMatch(/^ {2}yes {2}out-of-scope {6}no entry of/);
+  });
+
+  it('with --explain adds one field to the JSON, and changes no other', async () => {
+    const images = 'atlanhq/atlan-mysql-app:0.4.25 atlanhq/agent:1.4 nginx atlanhq/A:1';
+    const plain = await resolutions(`${BY_MAP} ${images}`);
+    const explained = await resolutions(`${BY_MAP} --explain ${images}`);
+    expect(explained.map((line) => ({ ...line, explanation: undefined }))).toEqual(plain);
+    expect(Object.keys(explained[0] ?? {}).at(-1)).toBe('explanation');
+    const last = explained.map(({ explanation }) => (explanation as { step: string }[]).at(-1));
+    expect(last[0]).toMatchObject({
+      step: 'map-tag',
+      applied: true,
+      key: 'docker.io/atlanhq/atlan-mysql-app:0.4.25',
+      found: { in: 'map', path: '$.images[0].source' },
+    });
+    expect(last.map((step) => step?.step)).toEqual([
+      'map-tag',
+      'unmapped',
+      'out-of-scope',
+      'invalid',
+    ]);
+  });
+
+  it('with --explain says which configuration and which map answered', async () => {
+    const policyOf = async (args: string): Promise<unknown> => {
+      const [line] = await resolutions(`--explain ${args} nginx`.replace('  ', ' '));
+      return (line?.explanation as { step: string; why: string }[])[0];
+    };
+    const why = (text: string): object => ({ step: 'policy', why: text });
+    expect(await policyOf('')).toMatchObject(why('procurement: public, no configuration file'));
+    expect(await policyOf(`--config ${CONFIG} --base r.example`)).toMatchObject(
+      why(`procurement: prefix, configuration ${CONFIG}, --base r.example`),
+    );
+    await using workspace = await Workspace.create();
+    const text = '{"atlanhq/agent:1": "r.example/agent:1"}';
+    const map = await workspace.write('map.json', text);
+    const etag = createHash('sha256').update(text).digest('hex');
+    expect(await policyOf(`--map file://${map}`)).toMatchObject(
+      why(`procurement: map, no configuration file, map file://${map} etag=${etag}`),
+    );
+  });
+
+  it('with --explain ends with the same code', async () => {
+    expect((await resolve(`${BY_MAP} --explain nginx`)).code).toBe(0);
+    expect((await resolve(`${BY_MAP} --explain nginx atlanhq/agent:1.4`)).code).toBe(1);
   });
 
   it('reads images from standard input, one a line, among those of the command line', async () => {

@@ -153,6 +153,14 @@ describe('an entry for a tag', () => {
     );
   });
 
+  it('says that the tag has moved even where another entry knows the digest and is not pinned', () => {
+    const map = imagesMap(
+      { source: `${APP}:1`, sourceDigest: A, target: `r.example/app:1@${B}` },
+      { source: `${APP}:2`, sourceDigest: C, target: 'r.example/app:2' },
+    );
+    expect(decisionText(policyOf({ map }), `${APP}:1@${C}`)).toBe('unmapped (tag-moved)');
+  });
+
   it('applies to a pinned image where it has no source digest and its target is pinned', () => {
     const policy = policyOf({ map: { [`${APP}:1`]: `r.example/app:1@${B}` } });
     expect(decisionText(policy, `${APP}:1@${C}`)).toBe(`rewritten r.example/app:1@${B} (map-tag)`);
