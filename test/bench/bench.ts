@@ -29,6 +29,11 @@ const { values } = parseArgs({
   },
 });
 
+if (process.platform !== 'linux') {
+  throw new Error(
+    `the benchmark reads the figures of processes in /proc, which ${process.platform} has not`,
+  );
+}
 const chosen = values.quick ? QUICK : FULL;
 const plan: Plan = {
   ...chosen,

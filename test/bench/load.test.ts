@@ -79,9 +79,11 @@ describe('a full load', () => {
   });
 
   it('fails where the server closes a connection', async () => {
-    const load = fullLoad(target, { ...SHORT, seconds: 0.5 });
-    setTimeout(() => server.closeAllConnections(), 50);
-    await expect(load).rejects.toThrow();
+    answer = (index) => {
+      if (index === 20) server.closeAllConnections();
+      return { status: 200, body: RIGHT };
+    };
+    await expect(fullLoad(target, SHORT)).rejects.toThrow();
   });
 });
 
@@ -107,10 +109,11 @@ describe('a paced load', () => {
       if (index === 20) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
       return { status: 200, body: RIGHT };
     };
-    await pacedLoad(target, options, () => sleep(200));
+    await pacedLoad(target, options, async () => {
+      while (samples.length < 60) await sleep(10);
+    });
     const dues = samples.map(({ due }) => due).sort((one, other) => one - other);
     const steps = dues.slice(1).map((due, index) => due - (dues[index] ?? NaN));
-    expect(steps.length).toBeGreaterThan(30);
     for (const step of steps) expect(step).toBeCloseTo(1, 6);
     expect(samples.every(({ due, answered }) => answered >= due)).toBe(true);
     expect(samples).toHaveLength(requests);
