@@ -16,6 +16,8 @@ import { DECIDED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION } from '../src/core/p
 import { REASONS, RULES } from '../src/core/policy.ts';
 import { LOG_EVENTS } from '../src/log.ts';
 import { createMetrics } from '../src/metrics.ts';
+import { renderMarkdown } from '../test/bench/render.ts';
+import { parseReport } from '../test/bench/report.ts';
 import { CHART, CHART_SCHEMA_FILE, chartSchema, chartValueTables } from './chart-docs.ts';
 import { IMAGE_MAP_SCHEMA } from './image-map-schema.ts';
 import { code, table } from './markdown.ts';
@@ -23,6 +25,8 @@ import { code, table } from './markdown.ts';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const SCHEMA_FILE = 'docs/config.schema.json';
 export const MAP_SCHEMA_FILE = 'docs/image-map.schema.json';
+/** What `npm run bench:record` measured. */
+export const REPORT_FILE = 'docs/performance.json';
 export const METRIC_PREFIX = 'sdr_image_rewriter_';
 
 const GENERATED = /(<!-- generated: (.+?) -->\n)[\s\S]*?(<!-- \/generated -->)/g;
@@ -491,6 +495,7 @@ const GENERATORS: Readonly<Record<string, () => string | Promise<string>>> = {
   'precedence map': () => exampleMap(BY_PRECEDENCE),
   'patch of a Deployment pod': patchOfDeploymentPod,
   'chart values': chartValueTables,
+  performance: () => renderMarkdown(parseReport(readFileSync(join(ROOT, REPORT_FILE), 'utf8'))),
   ...Object.fromEntries(
     Object.entries(EXAMPLES).map(([name, example]) => [
       `decisions: ${name}`,

@@ -1,56 +1,132 @@
-// A load generator as a process of its own: sends one review over and over on keep-alive TLS connections.
-// Arguments: port, connections, seconds, file of the review. Prints one line of JSON.
-import { readFileSync } from 'node:fs';
-import { connect, type TLSSocket } from 'node:tls';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { Connection, type Target } from './connection.ts';
 
-const [port = '', connections = '', seconds = '', file = ''] = process.argv.slice(2);
-const body = readFileSync(file);
-const head = `POST /mutate?timeout=5s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
-const request = Buffer.concat([Buffer.from(head), body]);
+/** What one load did to a server, from the end of its warm-up to its own end. */
+export interface LoadResult {
+  readonly answers: number;
+  /** Answers that were wrong, by status or by patch; in the warm-up as well. */
+  readonly errors: number;
+  readonly seconds: number;
+  /** Processor time of the server. */
+  readonly cpuSeconds: number;
+  /** Milliseconds, in the order of the answers. */
+  readonly latencies: readonly number[];
+  /** All answers, those of the warm-up included. */
+  readonly total: number;
+}
 
-const latencies: number[] = [];
-let errors = 0;
-const end = performance.now() + Number(seconds) * 1000;
+export interface LoadOptions {
+  readonly connections: number;
+  /** Measured time. */
+  readonly seconds: number;
+  /** Seconds of load before that. */
+  readonly warmUp: number;
+  /** Processor time of the server so far, in seconds. */
+  readonly cpu: () => number;
+}
 
-await Promise.all(Array.from({ length: Number(connections) }, () => runConnection()));
-latencies.sort((one, other) => one - other);
-process.stdout.write(
-  `${JSON.stringify({ reviews: latencies.length, errors, p50: percentile(0.5), p99: percentile(0.99), p999: percentile(0.999) })}\n`,
-);
+/** Sends the next review on each connection as soon as the last one was answered: all that the server can do. */
+export async function fullLoad(target: Target, options: LoadOptions): Promise<LoadResult> {
+  return withConnections(target, options.connections, (connections) =>
+    record(options, connections, (connection) => connection.ask()),
+  );
+}
 
-function runConnection(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false });
-    socket.once('error', reject);
-    socket.once('close', () => resolve());
-    socket.once('secureConnect', () => sendNext(socket));
-    let answer = '';
-    let sentAt = 0;
-    const sendNext = (to: TLSSocket): void => {
-      if (performance.now() >= end) {
-        to.end();
-        return;
+/** Opens a connection for each review, so many at a time. Latency counts from before the handshake. */
+export async function connectionLoad(target: Target, options: LoadOptions): Promise<LoadResult> {
+  return record(options, Array.from({ length: options.connections }), () =>
+    withConnections(target, 1, async ([connection]) => connection?.ask()),
+  );
+}
+
+/** An answer to a paced load. */
+export interface Sample {
+  /** When the review was due and when its answer came, in milliseconds of `performance.now()`. */
+  readonly due: number;
+  readonly answered: number;
+  /** What it said; undefined where it was wrong. */
+  readonly answer: string | undefined;
+}
+
+export interface PacedOptions {
+  readonly connections: number;
+  readonly perSecond: number;
+  readonly onSample: (sample: Sample) => void;
+}
+
+/**
+ * Sends reviews at an even pace while `during` runs, whether the server keeps up or not: a server that
+ * pauses pays for every review that it makes wait.
+ */
+export async function pacedLoad(
+  target: Target,
+  { connections: count, perSecond, onSample }: PacedOptions,
+  during: () => Promise<void>,
+): Promise<void> {
+  const interval = 1000 / perSecond;
+  await withConnections(target, count, async (connections) => {
+    let isOver = false;
+    let next = performance.now();
+    const run = async (connection: Connection): Promise<void> => {
+      for (;;) {
+        const due = next;
+        next += interval;
+        // A timer would be late by up to a millisecond.
+        while (performance.now() < due && !isOver) await turn();
+        if (isOver) return;
+        const answer = await connection.ask();
+        onSample({ due, answered: performance.now(), answer });
       }
-      sentAt = performance.now();
-      to.write(request);
     };
-    socket.on('data', (chunk: Buffer) => {
-      answer += chunk.toString('latin1');
-      if (!isComplete(answer)) return;
-      latencies.push(performance.now() - sentAt);
-      if (!answer.startsWith('HTTP/1.1 200')) errors += 1;
-      answer = '';
-      sendNext(socket);
-    });
+    const end = during().finally(() => (isOver = true));
+    await Promise.all([end, ...connections.map(run)]);
   });
 }
 
-function isComplete(answer: string): boolean {
-  const headEnd = answer.indexOf('\r\n\r\n');
-  const [, length] = /content-length: (\d+)/i.exec(answer) ?? [];
-  return headEnd >= 0 && answer.length >= headEnd + 4 + Number(length);
+/** Opens connections, hands them over and closes them. */
+async function withConnections<Result>(
+  target: Target,
+  count: number,
+  use: (connections: readonly Connection[]) => Promise<Result>,
+): Promise<Result> {
+  const connections = await Promise.all(
+    Array.from({ length: count }, () => Connection.open(target)),
+  );
+  try {
+    return await use(connections);
+  } finally {
+    for (const connection of connections) {
+      connection.close();
+    }
+  }
 }
 
-function percentile(share: number): number {
-  return latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+/** Asks in as many endless loops as there are askers, and measures the time after the warm-up. */
+async function record<Asker>(
+  { warmUp, seconds, cpu }: LoadOptions,
+  askers: readonly Asker[],
+  ask: (asker: Asker) => Promise<string | undefined>,
+): Promise<LoadResult> {
+  const latencies: number[] = [];
+  let [errors, total] = [0, 0];
+  let phase: 'warm-up' | 'measured' | 'over' = 'warm-up';
+  const run = async (asker: Asker): Promise<void> => {
+    while (phase !== 'over') {
+      const begun = performance.now();
+      const answer = await ask(asker);
+      if (phase === 'measured') latencies.push(performance.now() - begun);
+      total += 1;
+      if (answer === undefined) errors += 1;
+    }
+  };
+  const measure = async (): Promise<{ seconds: number; cpuSeconds: number }> => {
+    await sleep(warmUp * 1000);
+    const [begun, cpuBefore] = [performance.now(), cpu()];
+    phase = 'measured';
+    await sleep(seconds * 1000);
+    phase = 'over';
+    return { seconds: (performance.now() - begun) / 1000, cpuSeconds: cpu() - cpuBefore };
+  };
+  const [measured] = await Promise.all([measure(), ...askers.map(run)]);
+  return { ...measured, answers: latencies.length, errors, total, latencies };
 }

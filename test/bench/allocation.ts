@@ -1,0 +1,46 @@
+import { once } from 'node:events';
+import { fullLoad } from './load.ts';
+import type { Plan } from './plan.ts';
+import type { AllocationRow } from './report.ts';
+import type { Subject } from './subjects.ts';
+import type { Testbed } from './testbed.ts';
+
+const SUBJECTS: readonly Subject[] = ['floor', 'fastify', 'prefix', 'map-100k'];
+const CONNECTIONS = 8;
+const PROBE = ['--import', './test/bench/heap-probe.ts'];
+
+/** Bytes that a review takes on the heap: each of them has to be collected again. */
+export async function measureAllocation(testbed: Testbed, plan: Plan): Promise<AllocationRow[]> {
+  const rows: AllocationRow[] = [];
+  for (const subject of SUBJECTS) {
+    rows.push(await measureSubject(testbed, subject, plan));
+  }
+  return rows;
+}
+
+async function measureSubject(
+  testbed: Testbed,
+  subject: Subject,
+  { seconds }: Plan,
+): Promise<AllocationRow> {
+  await using running = await testbed.start(subject, { flags: PROBE, hasChannel: true });
+  const { cpu, child } = running.process;
+  const load = { connections: CONNECTIONS, seconds, warmUp: 0, cpu };
+  const ask = async (message: string): Promise<unknown> => {
+    child.send(message);
+    const [answer] = (await once(child, 'message')) as [unknown];
+    return answer;
+  };
+  await fullLoad(running.target(), load);
+  await ask('begin');
+  const { total, cpuSeconds } = await fullLoad(running.target(), load);
+  const { allocated, collections } = (await ask('end')) as {
+    allocated: number;
+    collections: number;
+  };
+  return {
+    subject,
+    bytes: allocated / total,
+    collectionsPerSecond: collections / cpuSeconds,
+  };
+}

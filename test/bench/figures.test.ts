@@ -1,0 +1,62 @@
+import { describe, expect, it } from '@jest/globals';
+import { sumMetric } from './http.ts';
+import { parseCpuSeconds, parseMebibytes } from './process-figures.ts';
+import { parseProcessorList } from './processors.ts';
+import { productionArgs } from './production.ts';
+
+describe('parseProcessorList', () => {
+  it.each([
+    ['0', [0]],
+    ['0-1', [0, 1]],
+    ['0-2,5,8-9', [0, 1, 2, 5, 8, 9]],
+    ['', []],
+  ])('reads %j', (list, expected) => {
+    expect(parseProcessorList(list)).toEqual(expected);
+  });
+});
+
+describe('parseCpuSeconds', () => {
+  it('adds user and system time, whatever the name of the process', () => {
+    const stat = '4711 (node) S (x) S 1 4711 4711 0 -1 4194560 9 0 0 0 250 50 0 0 20 0 11 0 100';
+    expect(parseCpuSeconds(stat)).toBe(3);
+  });
+});
+
+describe('parseMebibytes', () => {
+  const status = 'Name:\tnode\nVmHWM:\t  102400 kB\nVmRSS:\t   51200 kB\n';
+
+  it('reads memory now, and at its highest', () => {
+    expect(parseMebibytes(status, 'VmRSS')).toBe(50);
+    expect(parseMebibytes(status, 'VmHWM')).toBe(100);
+  });
+});
+
+describe('sumMetric', () => {
+  const text =
+    '# HELP requests_total Requests.\nrequests_total{outcome="kept"} 2\nrequests_total{outcome="rewritten"} 40\nrequests_total_created 7\nentries 3\n';
+
+  it('adds what a metric has for all its labels, and nothing of others with a longer name', () => {
+    expect(sumMetric(text, 'requests_total')).toBe(42);
+    expect(sumMetric(text, 'entries')).toBe(3);
+  });
+
+  it('is NaN where there is no such metric', () => {
+    expect(sumMetric(text, 'other')).toBeNaN();
+  });
+});
+
+describe('productionArgs', () => {
+  it('takes the flags of Node.js from the entry point of the image', () => {
+    const dockerfile =
+      'FROM x\nENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=4", "/app/main.js"]\nCMD ["serve"]\n';
+    expect(productionArgs(dockerfile)).toEqual([
+      '--max-semi-space-size=4',
+      'dist/sdr-image-rewriter.js',
+    ]);
+  });
+
+  it('finds the entry point of the image as it is', () => {
+    expect(productionArgs()).toContain('dist/sdr-image-rewriter.js');
+    expect(() => productionArgs('FROM x\n')).toThrow('ENTRYPOINT');
+  });
+});

@@ -1,0 +1,35 @@
+/** How long and how often things are measured. */
+export interface Plan {
+  readonly name: 'full' | 'quick';
+  /** Seconds of one measurement under load. */
+  readonly seconds: number;
+  /** Seconds of load before each of them. */
+  readonly warmUp: number;
+  /** How often each subject has its turn, at full load and at half of it. */
+  readonly rounds: number;
+  /** The same for new connections, and for reviews of several sizes. */
+  readonly sideRounds: number;
+  readonly starts: number;
+  readonly swaps: number;
+}
+
+export const FULL: Plan = {
+  name: 'full',
+  seconds: 3,
+  warmUp: 0.5,
+  rounds: 5,
+  sideRounds: 3,
+  starts: 11,
+  swaps: 7,
+};
+
+/** Says whether everything works, and roughly how fast. */
+export const QUICK: Plan = {
+  name: 'quick',
+  seconds: 0.8,
+  warmUp: 0.2,
+  rounds: 3,
+  sideRounds: 2,
+  starts: 5,
+  swaps: 3,
+};

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+
+const CAPTURED = 'test/fixtures/admission-reviews/create-deployment-pod.json';
+
+/** The image of the captured review that is in scope, as it is written there and in full. */
+export const IMAGE = 'atlanhq/atlan-mysql-app:main-97b8c95';
+export const FULL_IMAGE = `docker.io/${IMAGE}`;
+
+/** A review to send, and how many of its images are to be rewritten. */
+export interface SampleReview {
+  readonly uid: string;
+  readonly body: Buffer;
+  readonly rewrites: number;
+}
+
+interface Container {
+  readonly name: string;
+  readonly env: readonly object[];
+}
+
+interface Review {
+  readonly request: {
+    readonly uid: string;
+    readonly object: {
+      readonly metadata: object;
+      readonly spec: { readonly containers: readonly [Container] };
+    };
+  };
+}
+
+/** What a kube-apiserver sent when a Deployment started a pod. */
+export function capturedReview(): SampleReview {
+  return sample(readFileSync(CAPTURED), 1);
+}
+
+/** The captured review with its main container so many times. */
+export function reviewWithContainers(count: number): SampleReview {
+  const review = read();
+  const [main] = review.request.object.spec.containers;
+  const containers = Array.from({ length: count }, (_, index) => ({
+    ...main,
+    name: `main-${index}`,
+  }));
+  return sample(Buffer.from(JSON.stringify(withSpec(review, { containers }))), count);
+}
+
+/** The captured review with as many variables in its container as make about so many bytes; at least 3000. */
+export function reviewOfBytes(bytes: number): SampleReview {
+  const review = read();
+  const { object } = review.request;
+  const [main] = object.spec.containers;
+  const withVariables = (env: readonly object[]): Buffer => {
+    const bare = withSpec(review, { containers: [{ ...main, env }], initContainers: [] });
+    return Buffer.from(JSON.stringify(bare));
+  };
+  const missing = bytes - withVariables([]).length;
+  const each = JSON.stringify(variable(0)).length + 1;
+  const env = Array.from({ length: Math.max(0, Math.round(missing / each)) }, (_, index) =>
+    variable(index),
+  );
+  return sample(withVariables(env), 1);
+}
+
+function variable(index: number): object {
+  const name = `ATLAN_SETTING_${String(index).padStart(6, '0')}`;
+  return { name, value: `a value as long as an address, number ${String(index).padStart(6, '0')}` };
+}
+
+function withSpec(review: Review, spec: object): Review {
+  const { object } = review.request;
+  const metadata = { ...object.metadata, managedFields: [] };
+  const changed = { ...object, metadata, spec: { ...object.spec, ...spec } };
+  return { ...review, request: { ...review.request, object: changed } };
+}
+
+function read(): Review {
+  return JSON.parse(readFileSync(CAPTURED, 'utf8')) as Review;
+}
+
+function sample(body: Buffer, rewrites: number): SampleReview {
+  const { request } = JSON.parse(body.toString()) as Review;
+  return { uid: request.uid, body, rewrites };
+}

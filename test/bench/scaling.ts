@@ -1,0 +1,45 @@
+import { fullLoad } from './load.ts';
+import type { Plan } from './plan.ts';
+import type { Report, ScalingRow } from './report.ts';
+import {
+  capturedReview,
+  reviewOfBytes,
+  reviewWithContainers,
+  type SampleReview,
+} from './reviews.ts';
+import { inRounds } from './rounds.ts';
+import { median } from './statistics.ts';
+import type { Testbed } from './testbed.ts';
+
+const CONNECTIONS = 8;
+const CONTAINERS = [1, 10, 100];
+/** The API server accepts objects of 3 MiB at most. */
+const BYTES = [4_000, 16_000, 64_000, 256_000, 1_000_000, 2_900_000];
+
+/** What a review costs by the number of its containers, and by its size. */
+export async function measureScaling(
+  testbed: Testbed,
+  { sideRounds, warmUp, seconds }: Plan,
+): Promise<Pick<Report, 'containers' | 'bodies'>> {
+  await using running = await testbed.start('prefix');
+  const { cpu } = running.process;
+  // The first loads would pay for compiling what the later ones use.
+  const options = { connections: CONNECTIONS, seconds, warmUp, cpu };
+  await fullLoad(running.target(capturedReview()), options);
+
+  const measure = async (reviews: readonly SampleReview[]): Promise<ScalingRow[]> => {
+    const table = await inRounds(sideRounds, reviews, (review) =>
+      fullLoad(running.target(review), options),
+    );
+    return table.map(({ item: { rewrites, body }, results }) => ({
+      containers: rewrites,
+      bytes: body.length,
+      cpu: median(results.map(({ cpuSeconds, answers }) => (1e6 * cpuSeconds) / answers)),
+      errors: results.reduce((sum, { errors }) => sum + errors, 0),
+    }));
+  };
+  return {
+    containers: await measure(CONTAINERS.map(reviewWithContainers)),
+    bodies: await measure(BYTES.map(reviewOfBytes)),
+  };
+}

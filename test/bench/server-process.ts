@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSeconds, residentMemory } from './process-figures.ts';
+import { nodeCommand } from './processors.ts';
+
+const NEWLINE = 0x0a;
+const PATIENCE = 60_000;
+const POLL_INTERVAL = 1;
+
+export interface StartOptions {
+  /** Arguments of Node.js. */
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** The processor to run on; undefined: any. */
+  readonly processor: number | undefined;
+  /** Whether it is to be talked to by messages, which nothing but a probe does. */
+  readonly hasChannel?: boolean;
+  /** Asked again and again until it says yes. */
+  readonly isReady: () => Promise<boolean>;
+}
+
+/** A server as a process of its own. What it writes to standard output is read, counted and thrown away. */
+export class ServerProcess implements AsyncDisposable {
+  readonly child: ChildProcess;
+  /** Lines on standard output so far. */
+  lines = 0;
+  /** From exec to ready, in milliseconds. */
+  readyAfter = NaN;
+  readonly #exited: Promise<unknown>;
+
+  private constructor({ args, env, processor, hasChannel = false }: StartOptions) {
+    const [command, rest] = nodeCommand(processor, args);
+    const stdio: StdioOptions = [
+      'ignore',
+      'pipe',
+      'inherit',
+      ...(hasChannel ? ['ipc' as const] : []),
+    ];
+    this.child = spawn(command, rest, { stdio, env: { ...process.env, ...env } });
+    this.#exited = once(this.child, 'exit');
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) {
+        this.lines += 1;
+      }
+    });
+  }
+
+  /** Resolves when the server is ready; rejects if it ends before or takes a minute. */
+  static async start(options: StartOptions): Promise<ServerProcess> {
+    const begun = performance.now();
+    const server = new ServerProcess(options);
+    while (!(await options.isReady())) {
+      if (server.child.exitCode !== null || performance.now() - begun > PATIENCE) {
+        server.child.kill('SIGKILL');
+        throw new Error(`${options.args.join(' ')} did not become ready`);
+      }
+      await sleep(POLL_INTERVAL);
+    }
+    server.readyAfter = performance.now() - begun;
+    return server;
+  }
+
+  get #pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** Processor time so far, in seconds. */
+  readonly cpu = (): number => cpuSeconds(this.#pid);
+
+  /** In MiB. */
+  memory(): { readonly now: number; readonly peak: number } {
+    return residentMemory(this.#pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill('SIGINT');
+    await this.#exited;
+  }
+}

@@ -1,0 +1,111 @@
+import { statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readMetric } from './http.ts';
+import { pacedLoad, type Sample } from './load.ts';
+import type { Plan } from './plan.ts';
+import type { SwapRow } from './report.ts';
+import { mapTarget } from './sample-map.ts';
+import { highest, median } from './statistics.ts';
+import { MAP_SIZES, MAP_SUBJECTS, type MapSubject } from './subjects.ts';
+import type { Testbed } from './testbed.ts';
+
+/** A light load: one review a millisecond, which is how exactly a pause is seen. */
+const PROBE = { connections: 16, perSecond: 1000 };
+const WARM_UP = 2000;
+/** After the first answer by the new map: the server still polls the file, and collects garbage. */
+const AFTERMATH = 1500;
+const PATIENCE = 30_000;
+const POLL_INTERVAL = 20;
+const LAG_METRIC = 'nodejs_eventloop_lag_max_seconds';
+
+/** Takes one map after the other into use under a light load, and looks at what the load notices. */
+export async function measureSwaps(
+  testbed: Testbed,
+  plan: Plan,
+  say: (what: string) => void,
+): Promise<SwapRow[]> {
+  const rows: SwapRow[] = [];
+  for (const subject of MAP_SUBJECTS) {
+    say(`${plan.swaps} swaps of ${MAP_SIZES[subject]} entries`);
+    rows.push(await measureMap(testbed, subject, plan.swaps));
+  }
+  return rows;
+}
+
+interface Swap {
+  readonly load: number;
+  readonly pause: number;
+  readonly lag: number;
+}
+
+async function measureMap(testbed: Testbed, subject: MapSubject, count: number): Promise<SwapRow> {
+  await using running = await testbed.start(subject);
+  const versions = Array.from({ length: count }, (_, index) => index + 2);
+  const files = versions.map((version) => testbed.writeMap(subject, version));
+  const samples: Sample[] = [];
+  const swaps: Swap[] = [];
+  let quietPause = NaN;
+  const lag = async (): Promise<number> => 1000 * (await readMetric(running.opsPort, LAG_METRIC));
+
+  const swapTo = async (version: number): Promise<Swap> => {
+    // The metric is the maximum since it was read last.
+    await lag();
+    const begun = performance.now();
+    testbed.useMap(subject, version);
+    running.process.child.kill('SIGHUP');
+    const isByNewMap = ({ answer }: Sample): boolean => answer === mapTarget(version);
+    const { answered: used } = await firstSample(samples, begun, isByNewMap);
+    // When the reviews that had to wait are answered as well.
+    await firstSample(samples, begun, ({ due }) => due >= used + AFTERMATH);
+    return { load: used - begun, pause: slowest(samples, begun), lag: await lag() };
+  };
+
+  const target = running.target(undefined, [1, ...versions]);
+  await pacedLoad(target, { ...PROBE, onSample: (sample) => samples.push(sample) }, async () => {
+    await sleep(WARM_UP);
+    const begun = performance.now();
+    await sleep(AFTERMATH);
+    quietPause = slowest(samples, begun);
+    for (const version of versions) {
+      swaps.push(await swapTo(version));
+    }
+  });
+
+  const of = (key: keyof Swap): number[] => swaps.map((swap) => swap[key]);
+  return {
+    subject,
+    entries: MAP_SIZES[subject],
+    mebibytes: statSync(files[0] ?? '').size / 1024 / 1024,
+    load: median(of('load')),
+    pause: median(of('pause')),
+    worstPause: highest(of('pause')),
+    quietPause,
+    eventLoopLag: median(of('lag')),
+    peak: running.process.memory().peak,
+    errors: samples.filter(({ answer }) => answer === undefined).length,
+  };
+}
+
+/** The first sample that fits and was due since `begun`; waits for it. */
+async function firstSample(
+  samples: readonly Sample[],
+  begun: number,
+  fits: (sample: Sample) => boolean,
+): Promise<Sample> {
+  for (;;) {
+    const found = samples.find((sample) => sample.due >= begun && fits(sample));
+    if (found !== undefined) return found;
+    if (performance.now() - begun > PATIENCE) {
+      throw new Error(
+        `a map put in place ${PATIENCE} ms ago is not in use, or the load is too much`,
+      );
+    }
+    await sleep(POLL_INTERVAL);
+  }
+}
+
+/** The latency of the slowest review that was due since `begun`, in milliseconds. */
+function slowest(samples: readonly Sample[], begun: number): number {
+  const since = samples.filter(({ due }) => due >= begun);
+  return highest(since.map(({ due, answered }) => answered - due));
+}

@@ -1,0 +1,102 @@
+import type { Report } from './report.ts';
+import { growthOverLinear, highest } from './statistics.ts';
+import type { Subject } from './subjects.ts';
+
+/** What a run must reach. All but times and memory are ratios within the run. */
+export interface TargetResult {
+  readonly title: string;
+  readonly measured: number;
+  readonly bound: 'at least' | 'at most';
+  readonly limit: number;
+  readonly unit: '×' | 'ms' | 'MiB' | '';
+}
+
+/** Steps in size measure their noise too; a cost that grows with the square of the size is far above. */
+const GROWTH_TOLERANCE = 1.2;
+
+export function judge(report: Report): TargetResult[] {
+  const { throughput, halfLoad, memory, swaps, starts, containers, bodies, audit } = report;
+
+  /** Reviews per CPU second of one subject over those of another, at the number of connections that is worse. */
+  const speed = (of: Subject, to: Subject): number => {
+    const ratios = throughput
+      .filter(({ subject }) => subject === of)
+      .map(({ connections, perCpuSecond }) => {
+        const other = throughput.find(
+          (row) => row.subject === to && row.connections === connections,
+        );
+        return perCpuSecond / (other?.perCpuSecond ?? NaN);
+      });
+    return -highest(ratios.map((ratio) => -ratio));
+  };
+  const p99 = (of: Subject): number => halfLoad.find(({ subject }) => subject === of)?.p99 ?? NaN;
+  const peak = (of: Subject): number => memory.find(({ subject }) => subject === of)?.peak ?? NaN;
+  const idle = (of: Subject): number => memory.find(({ subject }) => subject === of)?.idle ?? NaN;
+  const pause = (of: Subject): number => swaps.find(({ subject }) => subject === of)?.pause ?? NaN;
+  const start = (of: string): number => starts.find(({ name }) => name === of)?.median ?? NaN;
+  const wrong = [throughput, halfLoad, report.connections, swaps, containers, bodies]
+    .flatMap((rows) => rows.map(({ errors }) => errors))
+    .reduce((one, other) => one + other, 0);
+  const unaudited = audit
+    .map(({ answers, lines, counted }) => Math.abs(answers - lines) + Math.abs(answers - counted))
+    .reduce((one, other) => one + other, 0);
+
+  return [
+    atLeast('reviews per CPU second, prefix rule, over the floor', speed('prefix', 'floor'), 0.33),
+    atLeast('reviews per CPU second, prefix rule, over Fastify', speed('prefix', 'fastify'), 1.1),
+    atLeast(
+      'reviews per CPU second, map of 100,000 entries, over prefix rule',
+      speed('map-100k', 'prefix'),
+      0.95,
+    ),
+    atMost('p99 at half load, prefix rule, over the floor', p99('prefix') / p99('floor'), 3, '×'),
+    atMost('longest pause while 10,000 entries are swapped in', pause('map-10k'), 5, 'ms'),
+    atMost('longest pause while 100,000 entries are swapped in', pause('map-100k'), 25, 'ms'),
+    atMost('exec to ready, prefix rule', start('prefix'), 350, 'ms'),
+    atMost(
+      'exec to ready with 10,000 entries from the cache file, above prefix rule',
+      start('cached-map') - start('prefix'),
+      100,
+      'ms',
+    ),
+    atMost('idle memory, prefix rule', idle('prefix'), 70, 'MiB'),
+    atMost('peak memory, prefix rule, above the floor', peak('prefix') - peak('floor'), 25, 'MiB'),
+    atMost(
+      'peak memory, map of 100,000 entries, above the floor',
+      peak('map-100k') - peak('floor'),
+      90,
+      'MiB',
+    ),
+    atMost(
+      'growth of the cost with the containers, over linear',
+      growthOverLinear(containers.map(({ containers: size, cpu: cost }) => ({ size, cost }))),
+      GROWTH_TOLERANCE,
+      '×',
+    ),
+    atMost(
+      'growth of the cost with the bytes, over linear',
+      growthOverLinear(bodies.map(({ bytes: size, cpu: cost }) => ({ size, cost }))),
+      GROWTH_TOLERANCE,
+      '×',
+    ),
+    atMost('wrong answers', wrong, 0, ''),
+    atMost('answers without a line in the audit log, or not counted', unaudited, 0, ''),
+  ];
+}
+
+export function isMet({ measured, bound, limit }: TargetResult): boolean {
+  return bound === 'at least' ? measured >= limit : measured <= limit;
+}
+
+function atLeast(title: string, measured: number, limit: number): TargetResult {
+  return { title, measured, bound: 'at least', limit, unit: '×' };
+}
+
+function atMost(
+  title: string,
+  measured: number,
+  limit: number,
+  unit: TargetResult['unit'],
+): TargetResult {
+  return { title, measured, bound: 'at most', limit, unit };
+}

@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Contender } from './contender.ts';
+import type { LoadResult } from './load.ts';
+import type { Plan } from './plan.ts';
+import type { ConnectionRow, HalfLoadRow, Latency, Report, ThroughputRow } from './report.ts';
+import { inRounds } from './rounds.ts';
+import { highest, median, percentile } from './statistics.ts';
+import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
+import type { Testbed } from './testbed.ts';
+
+const CONNECTIONS = [8, 64];
+const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
+const HANDSHAKE_SUBJECTS: readonly Subject[] = ['floor', 'fastify', 'prefix'];
+const HANDSHAKES_AT_ONCE = 8;
+/** For what the start left behind to be over. */
+const SETTLE = 2000;
+
+type UnderLoad = Pick<Report, 'throughput' | 'halfLoad' | 'memory' | 'connections' | 'audit'>;
+
+/** Puts all subjects under load in turns. They run side by side; those that wait for their turn take no time. */
+export async function measureUnderLoad(
+  testbed: Testbed,
+  plan: Plan,
+  say: (what: string) => void,
+): Promise<UnderLoad> {
+  const contenders: Contender[] = [];
+  try {
+    for (const subject of ALL_SUBJECTS) {
+      contenders.push(await Contender.start(testbed, subject));
+    }
+    await sleep(SETTLE);
+    const idle = contenders.map((contender) => contender.memory().now);
+
+    const throughput: ThroughputRow[] = [];
+    for (const connections of CONNECTIONS) {
+      say(`full load, ${connections} connections`);
+      throughput.push(...(await measureThroughput(contenders, connections, plan)));
+    }
+    say('half of the full load');
+    const halfLoad = await measureHalfLoad(contenders, throughput, plan);
+    const memory = contenders.map((contender, index) => ({
+      subject: contender.subject,
+      idle: idle[index] ?? NaN,
+      peak: contender.memory().peak,
+    }));
+    say('new connections');
+    const connections = await measureConnections(contenders, plan);
+    const programs = contenders.filter(({ subject }) => isProgram(subject));
+    const audit = await Promise.all(programs.map((contender) => contender.audit()));
+    return { throughput, halfLoad, memory, connections, audit };
+  } finally {
+    await Promise.all(contenders.map((contender) => contender[Symbol.asyncDispose]()));
+  }
+}
+
+async function measureThroughput(
+  contenders: readonly Contender[],
+  connections: number,
+  plan: Plan,
+): Promise<ThroughputRow[]> {
+  const table = await inRounds(plan.rounds, contenders, (contender) =>
+    contender.full(connections, plan),
+  );
+  return table.map(({ item: { subject }, results }) => ({
+    subject,
+    connections,
+    ...rates(results),
+    ...latency(results),
+  }));
+}
+
+async function measureHalfLoad(
+  contenders: readonly Contender[],
+  throughput: readonly ThroughputRow[],
+  plan: Plan,
+): Promise<HalfLoadRow[]> {
+  const half = (subject: Subject): number => {
+    const rows = throughput.filter((row) => row.subject === subject);
+    return Math.round(highest(rows.map(({ perSecond }) => perSecond)) / 2);
+  };
+  const measured = contenders.filter(({ subject }) => HALF_LOAD_SUBJECTS.includes(subject));
+  const table = await inRounds(plan.rounds, measured, (contender) =>
+    contender.paced(half(contender.subject), plan),
+  );
+  return table.map(({ item: { subject }, results }) => ({
+    subject,
+    perSecond: half(subject),
+    errors: errors(results),
+    ...latency(results),
+  }));
+}
+
+async function measureConnections(
+  contenders: readonly Contender[],
+  plan: Plan,
+): Promise<ConnectionRow[]> {
+  const measured = contenders.filter(({ subject }) => HANDSHAKE_SUBJECTS.includes(subject));
+  const table = await inRounds(plan.sideRounds, measured, (contender) =>
+    contender.connecting(HANDSHAKES_AT_ONCE, plan),
+  );
+  return table.map(({ item: { subject }, results }) => {
+    const { perSecond, perCpuSecond } = rates(results);
+    return { subject, perSecond, perCpuSecond, errors: errors(results) };
+  });
+}
+
+function rates(
+  results: readonly LoadResult[],
+): Pick<ThroughputRow, 'perSecond' | 'perCpuSecond' | 'busy' | 'errors'> {
+  return {
+    perSecond: median(results.map(({ answers, seconds }) => answers / seconds)),
+    perCpuSecond: median(results.map(({ answers, cpuSeconds }) => answers / cpuSeconds)),
+    busy: median(results.map(({ cpuSeconds, seconds }) => cpuSeconds / seconds)),
+    errors: errors(results),
+  };
+}
+
+function errors(results: readonly { readonly errors: number }[]): number {
+  return results.reduce((sum, result) => sum + result.errors, 0);
+}
+
+function latency(results: readonly { readonly latencies: readonly number[] }[]): Latency {
+  const at = (share: number): number =>
+    median(results.map(({ latencies }) => percentile(latencies, share)));
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
+}
