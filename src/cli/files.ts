@@ -25,3 +25,17 @@ export async function readInput(path: string): Promise<Buffer> {
     throw new RewriterError('USAGE', `cannot read the input: ${message}`, { cause: error });
   }
 }
+
+/** The images of a command line; `-` stands for those on standard input, one a line. */
+export async function expandInput(images: readonly string[]): Promise<string[]> {
+  const expanded: string[] = [];
+  for (const image of images) {
+    if (image === '-') {
+      const lines = (await readInput('-')).toString('utf8').split(/\r?\n/);
+      expanded.push(...lines.filter((line) => line.trim() !== ''));
+    } else {
+      expanded.push(image);
+    }
+  }
+  return expanded;
+}

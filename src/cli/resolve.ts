@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Decision, Policy, Reason, Rule } from '../core/policy.ts';
 import { canonicalText } from '../core/reference.ts';
-import { readInput } from './files.ts';
+import { expandInput } from './files.ts';
 import { outcomeStyle, renderJsonLines, renderTable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
 
@@ -51,19 +51,6 @@ export function addResolveCommand(program: Command, finish: (exitCode: number) =
       finish(hasFault ? 1 : 0);
     },
   );
-}
-
-async function expandInput(images: readonly string[]): Promise<string[]> {
-  const expanded: string[] = [];
-  for (const image of images) {
-    if (image === '-') {
-      const lines = (await readInput('-')).toString('utf8').split(/\r?\n/);
-      expanded.push(...lines.filter((line) => line.trim() !== ''));
-    } else {
-      expanded.push(image);
-    }
-  }
-  return expanded;
 }
 
 function resolutionTable(resolutions: readonly Resolution[]): string {

@@ -213,6 +213,10 @@ export const ERROR_CODES = {
     meaning: 'A target of the configuration lies outside its own `allowedTargets`.',
     remedy: 'Correct the target, or add its prefix to `allowedTargets`.',
   },
+  EXPORT_INCOMPLETE: {
+    meaning: 'The format of an export cannot say all of the rules; the lines before name them.',
+    remedy: 'Change those rules, or take the export without them: `--partial`.',
+  },
   REVIEW_NOT_JSON: {
     meaning: 'The request body is not JSON (HTTP 400).',
     remedy: 'Send the AdmissionReview as JSON in UTF-8.',
