@@ -54,11 +54,10 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
         },
       ],
       variables: [
-        { name: 'repositories', expression: ruleMap(repositories) },
-        { name: 'prefixes', expression: ruleList(prefixes) },
+        ...ruleVariables(prefixes, repositories),
         ...IMAGES,
         ...referenceVariables(names.hasDigestRules),
-        ...DECISIONS,
+        ...decisionVariables(repositories.length > 0),
       ],
       mutations: [
         { patchType: 'JSONPatch', jsonPatch: { expression: patch(settings.imagePullSecrets) } },
@@ -94,15 +93,21 @@ interface Variable {
   readonly expression: string;
 }
 
-/** In CEL an empty target stands for an image that stays. */
-function ruleMap(rules: readonly NameRule[]): string {
-  const lines = rules.map(({ source, target }) => `  '${source}': '${target ?? ''}'`);
-  return lines.length === 0 ? '{}' : `{\n${lines.join(',\n')}\n}`;
-}
-
-function ruleList(rules: readonly NameRule[]): string {
-  const lines = rules.map(({ source, target }) => `  ['${source}', '${target ?? ''}']`);
-  return lines.length === 0 ? '[]' : `[\n${lines.join(',\n')}\n]`;
+/**
+ * The rules as CEL has them. An empty target stands for an image that stays; the last prefix fits all
+ * names. CEL cannot type an empty map, so without repositories there is none.
+ */
+function ruleVariables(
+  prefixes: readonly NameRule[],
+  repositories: readonly NameRule[],
+): Variable[] {
+  const list = [...prefixes, { source: '', target: '' }];
+  const pairs = list.map(({ source, target }) => `  ['${source}', '${target ?? ''}']`);
+  const keys = repositories.map(({ source, target }) => `  '${source}': '${target ?? ''}'`);
+  const variables = [{ name: 'prefixes', expression: `[\n${pairs.join(',\n')}\n]` }];
+  return keys.length === 0
+    ? variables
+    : [{ name: 'repositories', expression: `{\n${keys.join(',\n')}\n}` }, ...variables];
 }
 
 const CONTAINER_FIELDS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
@@ -182,34 +187,39 @@ function referenceVariables(leavesDigests: boolean): Variable[] {
 }
 
 /** The rule for each image as [source, target], and the image that it makes; empty where it stays. */
-const DECISIONS: readonly Variable[] = [
-  {
-    name: 'rules',
-    expression: [
-      'lists.range(variables.images.size()).map(i,',
-      "  !variables.sound[i] ? ['', ''] :",
-      '  variables.names[i] in variables.repositories',
-      '  ? [variables.names[i], variables.repositories[variables.names[i]]]',
-      '  : (variables.prefixes.filter(p,',
-      "      variables.names[i] == p[0] || variables.names[i].startsWith(p[0] + '/')) + [['', '']])[0])",
-    ].join('\n'),
-  },
-  {
-    name: 'moved',
-    expression: [
-      "lists.range(variables.images.size()).map(i, variables.rules[i][1] == '' ? '' :",
-      '  variables.rules[i][1] + variables.names[i].substring(variables.rules[i][0].size()))',
-    ].join('\n'),
-  },
-  {
-    name: 'targets',
-    expression: [
-      'lists.range(variables.images.size()).map(i,',
-      `  variables.moved[i] == '' || variables.moved[i].size() - variables.moved[i].indexOf('/') - 1 > ${PATH_LIMIT}`,
-      "  ? '' : variables.moved[i] + variables.suffixes[i])",
-    ].join('\n'),
-  },
-];
+function decisionVariables(hasRepositories: boolean): Variable[] {
+  const exact = [
+    '  variables.names[i] in variables.repositories',
+    '  ? [variables.names[i], variables.repositories[variables.names[i]]] :',
+  ];
+  return [
+    {
+      name: 'rules',
+      expression: [
+        'lists.range(variables.images.size()).map(i,',
+        "  !variables.sound[i] ? ['', ''] :",
+        ...(hasRepositories ? exact : []),
+        "  variables.prefixes.filter(p, p[0] == '' ||",
+        "    variables.names[i] == p[0] || variables.names[i].startsWith(p[0] + '/'))[0])",
+      ].join('\n'),
+    },
+    {
+      name: 'moved',
+      expression: [
+        "lists.range(variables.images.size()).map(i, variables.rules[i][1] == '' ? '' :",
+        '  variables.rules[i][1] + variables.names[i].substring(variables.rules[i][0].size()))',
+      ].join('\n'),
+    },
+    {
+      name: 'targets',
+      expression: [
+        'lists.range(variables.images.size()).map(i,',
+        `  variables.moved[i] == '' || variables.moved[i].size() - variables.moved[i].indexOf('/') - 1 > ${PATH_LIMIT}`,
+        "  ? '' : variables.moved[i] + variables.suffixes[i])",
+      ].join('\n'),
+    },
+  ];
+}
 
 function patch(pullSecrets: readonly string[]): string {
   const images = [

@@ -218,12 +218,15 @@ function reasonOfImage(
 ): string | undefined {
   const implied = `${repositoryOf(entry.key) ?? ''}@${entry.sourceDigest ?? ''}`;
   const split = keys.get(entry.key) ?? keys.get(implied);
-  if (split !== undefined) {
-    return `the format names no tags or digests, so all of ${split} stays as it is written`;
-  }
-  return entry.sourceDigest === undefined
-    ? undefined
-    : `its digest ${entry.sourceDigest} counts in every repository; ${digestPulls}`;
+  const reasons = [
+    ...(split === undefined
+      ? []
+      : [`the format names no tags or digests, so all of ${split} stays as it is written`]),
+    ...(entry.sourceDigest === undefined
+      ? []
+      : [`its digest counts in every repository; ${digestPulls}`]),
+  ];
+  return reasons.length === 0 ? undefined : reasons.join(', and ');
 }
 
 function splitReason(image: string, repository: string): string {
