@@ -1,4 +1,5 @@
 import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from './admission.ts';
+import { RewriterError } from './errors.ts';
 import type { ObjectExport } from './export-mirror-sets.ts';
 import { exceptions, type NameRule, readNameRules } from './export-rules.ts';
 import type { PolicySettings } from './policy.ts';
@@ -6,11 +7,14 @@ import { DOCKER_HUB, HUB_ALIASES, PATH_LIMIT } from './reference.ts';
 
 const NAME = 'sdr-image-rewriter';
 const API_VERSION = 'admissionregistration.k8s.io/v1';
+/** Code points of one expression; the parser of the API server refuses longer ones. */
+const EXPRESSION_LIMIT = 100_000;
 const DIGESTS_STAY = 'the policy leaves images with a digest as they are written';
 
 /**
  * A MutatingAdmissionPolicy with its binding, for Kubernetes 1.36 and later: what the webhook does with
- * images, done by the API server. Rules of the map for single images cannot be said.
+ * images, done by the API server. Rules of the map for single images cannot be said. Throws
+ * `EXPORT_TOO_LARGE` where the API server would refuse the policy.
  */
 export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
   const names = readNameRules(settings, DIGESTS_STAY);
@@ -19,6 +23,12 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
     return { objects: [], leftOut: names.leftOut };
   }
   const prefixes = names.prefixes.toSorted((a, b) => b.source.length - a.source.length);
+  const rules = ruleVariables(prefixes, repositories);
+  const size = Math.max(...rules.map(({ expression }) => expression.length));
+  if (size > EXPRESSION_LIMIT) {
+    const message = `the rules make an expression of ${size} characters, and the API server takes ${EXPRESSION_LIMIT}; use fewer \`repositories\` entries, or the webhook`;
+    throw new RewriterError('EXPORT_TOO_LARGE', message);
+  }
   const policy = {
     apiVersion: API_VERSION,
     kind: 'MutatingAdmissionPolicy',
@@ -54,7 +64,7 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
         },
       ],
       variables: [
-        ...ruleVariables(prefixes, repositories),
+        ...rules,
         ...IMAGES,
         ...referenceVariables(names.hasDigestRules),
         ...decisionVariables(repositories.length > 0),

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
@@ -83,10 +83,18 @@ function podOf(name: string, spec: object, metadata: object = {}): object {
 }
 
 /** The images that the API server would store for containers with these. */
-async function admitted(images: readonly string[]): Promise<string[]> {
+async function admitted(
+  images: readonly string[],
+  metadata: object = {},
+  spec: object = {},
+): Promise<string[]> {
   const containers = images.map((each, index) => ({ name: `c${index}`, image: each }));
   const args = ['create', '--dry-run=server', '-o', 'json', '-f', '-'];
-  const pod = await must('kubectl', args, JSON.stringify(podOf('table', { containers })));
+  const pod = await must(
+    'kubectl',
+    args,
+    JSON.stringify(podOf('table', { ...spec, containers }, metadata)),
+  );
   return (JSON.parse(pod) as PodObject).spec.containers.map((each) => each.image);
 }
 
@@ -183,6 +191,8 @@ describe('the exported MutatingAdmissionPolicy', () => {
     expect((await getPod('skipped')).spec.containers[0]?.image).toBe(ORIGINAL);
     const outside = await getJson<PodObject>('pod', 'outside', '-n', OTHER_NAMESPACE);
     expect(outside.spec.containers[0]?.image).toBe(ORIGINAL);
+    const mirror = { annotations: { 'kubernetes.io/config.mirror': 'e2e' } };
+    expect(await admitted([ORIGINAL], mirror, { nodeName: 'e2e' })).toEqual([ORIGINAL]);
   });
 });
 
@@ -314,14 +324,13 @@ describe('the decisions of the exported MutatingAdmissionPolicy', () => {
   });
 
   it('are those of the webhook for policies and images of any kind', async () => {
-    const withoutImages = policyOptions.filter(
-      ({ map, unmapped }) =>
-        unmapped !== 'deny' && (map === undefined || (map as { images: [] }).images.length === 0),
+    const withoutImages = policyOptions.map(({ map, ...options }) =>
+      map === undefined ? options : { ...options, map: { ...map, images: [] } },
     );
     const texts = imageTexts.filter(
       (text) => text !== '' && text.trim() === text && !/[\0\u{D800}-\u{DFFF}]/u.test(text),
     );
-    for (const options of fc.sample(withoutImages, { numRuns: 6, seed: 42 })) {
+    for (const options of fc.sample(withoutImages, { numRuns: 12, seed: 42 })) {
       await check(settingsOf(options), fc.sample(texts, { numRuns: 300, seed: 42 }));
     }
   });
@@ -366,8 +375,9 @@ describe('the decisions of the exported MutatingAdmissionPolicy', () => {
   });
 });
 
-describe('the exported registries.conf', () => {
-  const [engine = '', ...runOptions] = setting('LAB_CONTAINER_RUN').split(' ');
+const [engine = '', ...runOptions] = setting('LAB_CONTAINER_RUN').split(' ');
+
+(engine.endsWith('podman') ? describe : describe.skip)('the exported registries.conf', () => {
   const engineOptions = runOptions.slice(0, runOptions.indexOf('run'));
   const pulledNames: string[] = [];
 
@@ -426,6 +436,48 @@ describe('the exported registries.conf', () => {
     expect(kept).toMatch(/^failed\n/);
     expect(kept).toContain('Trying to access \\"docker.io/atlanhq/export-e2e-tools:1\\"');
     expect(kept).not.toContain(registry);
+  });
+});
+
+/** containerd's client with its address: `ctr -a /run/containerd/containerd.sock`; not every lab has one. */
+const [ctr, ...ctrOptions] = process.env.LAB_CTR?.split(' ') ?? [];
+
+(ctr === undefined ? describe.skip : describe)('the exported hosts.toml', () => {
+  const CONTAINERD_NAMESPACE = 'export-e2e';
+  const client = (...args: readonly string[]): ReturnType<typeof run> =>
+    run(ctr ?? '', [...ctrOptions, '--namespace', CONTAINERD_NAMESPACE, 'images', ...args]);
+  const NAMES = [`registry.atlan.com/${ORIGINAL}`, `ghcr.io/export-e2e/${ORIGINAL}`];
+
+  afterAll(async () => {
+    await client('rm', '--sync', ...NAMES);
+    await run(ctr ?? '', [...ctrOptions, 'namespaces', 'rm', CONTAINERD_NAMESPACE]);
+  });
+
+  it('makes containerd pull from the mirror, with and without a path, and nowhere else', async () => {
+    await using workspace = await Workspace.create();
+    const prefixes = [{ source: 'ghcr.io', target: registry }];
+    const config = await workspace.write(
+      'config.yaml',
+      JSON.stringify({
+        apiVersion: 'sdr-image-rewriter/v1',
+        procurement: 'prefix',
+        sources: ['ghcr.io', 'registry.atlan.com'],
+        containerRegistryBase: MIRROR,
+        prefixes,
+      }),
+    );
+    const folder = workspace.path('certs.d');
+    expect(await exported('hosts.toml', '--config', config, '--directory', folder)).toBe('');
+    for (const host of ['ghcr.io', 'registry.atlan.com']) {
+      // The registry of the lab speaks plain HTTP.
+      const path = join(folder, host, 'hosts.toml');
+      await writeFile(path, (await readFile(path, 'utf8')).replace('https://', 'http://'));
+    }
+    for (const name of NAMES) {
+      expect(await client('pull', '--hosts-dir', folder, name)).toMatchObject({ code: 0 });
+    }
+    const none = await client('pull', '--hosts-dir', folder, 'registry.atlan.com/atlanhq/none:1');
+    expect(none.stderr).toContain('registry.atlan.com/atlanhq/none:1: not found');
   });
 });
 
