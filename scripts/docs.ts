@@ -199,7 +199,7 @@ export function listCommands(): DocumentedCommand[] {
 
 function commandOverview(): string {
   const rows = listCommands().map(({ name, command }) => [
-    `[${code(name)}](docs/cli.md#${name.replaceAll(' ', '-')})`,
+    `[${code(name)}](docs/cli.md#${name.replaceAll(' ', '-').replaceAll('.', '')})`,
     command.description(),
   ]);
   return table(['Command', 'What it does'], rows);
@@ -250,7 +250,7 @@ function exitCodes(): string {
       [code(String(EXIT_FINE)), 'Fine.'],
       [
         code(String(EXIT_FAULT)),
-        'A fault was found in a map, a configuration or a review; a map could not be read or published; or an image is invalid, or unmapped while `unmapped` is not `allow`.',
+        'A fault was found in a map, a configuration or a review; a map could not be read or published; an export leaves a rule out; or an image is invalid, or unmapped while `unmapped` is not `allow`.',
       ],
       [
         code(String(EXIT_USAGE)),

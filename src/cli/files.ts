@@ -93,3 +93,17 @@ async function writeAside(path: string, text: string, { mode, uid, gid }: Stats)
   await file.chmod(mode & 0o7777);
   await file.sync();
 }
+
+/** The images of a command line; `-` stands for those on standard input, one a line. */
+export async function expandInput(images: readonly string[]): Promise<string[]> {
+  const expanded: string[] = [];
+  for (const image of images) {
+    if (image === '-') {
+      const lines = (await readInput('-')).toString('utf8').split(/\r?\n/);
+      expanded.push(...lines.filter((line) => line.trim() !== ''));
+    } else {
+      expanded.push(image);
+    }
+  }
+  return expanded;
+}

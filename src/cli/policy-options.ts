@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { parseDocument } from 'yaml';
 import { type Config, CONFIG_API_VERSION, environment, policySettings } from '../config.ts';
 import { RewriterError } from '../core/errors.ts';
-import { createPolicy, type Policy } from '../core/policy.ts';
+import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
 import { checkConfig, mapSettings } from '../server/runtime.ts';
 import { CachedMap } from '../source/cached-map.ts';
 import { createSource } from '../source/create-source.ts';
@@ -18,19 +18,24 @@ export interface PolicyOptions {
 
 const WITHOUT_FILE = `apiVersion: ${CONFIG_API_VERSION}\nprocurement: public\n`;
 
-/** Adds the options that every deciding command has. */
+/** Adds the options that every deciding command has; `--output` where it prints more than one format. */
 export function addPolicyOptions(
   command: Command,
-  defaultOutput: string,
+  defaultOutput?: string,
   formats: readonly string[] = ['table', 'json'],
 ): Command {
-  return command
+  command
     .option('--config <file>', 'configuration file; without one everything has its default')
     .option('--map <file|url>', 'image map to decide by, in place of imageMap.url')
-    .option('--base <prefix>', 'containerRegistryBase to decide by, in place of the configured one')
-    .addOption(
-      new Option('--output <format>', 'what to print').choices(formats).default(defaultOutput),
+    .option(
+      '--base <prefix>',
+      'containerRegistryBase to decide by, in place of the configured one',
     );
+  return defaultOutput === undefined
+    ? command
+    : command.addOption(
+        new Option('--output <format>', 'what to print').choices(formats).default(defaultOutput),
+      );
 }
 
 /** The configuration with the command line's options in it. Throws a `RewriterError`. */
@@ -57,10 +62,15 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
 
 /** The same policy that the webhook would have. Reads the map once; throws where it cannot be used. */
 export async function loadPolicy(options: PolicyOptions): Promise<Policy> {
+  return createPolicy(await loadSettings(options));
+}
+
+/** What that policy is made of. */
+export async function loadSettings(options: PolicyOptions): Promise<PolicySettings> {
   const config = await loadConfig(options);
   const settings = policySettings(config);
   if (config.procurement !== 'map') {
-    return createPolicy(settings);
+    return settings;
   }
   const map = new CachedMap({
     source: createSource(config.imageMap, environment()),
@@ -71,7 +81,7 @@ export async function loadPolicy(options: PolicyOptions): Promise<Policy> {
   if (map.current === undefined) {
     throw withFaultLines(map.lastError);
   }
-  return createPolicy({ ...settings, map: map.current });
+  return { ...settings, map: map.current };
 }
 
 const SILENT = {

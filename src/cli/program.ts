@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RewriterError } from '../core/errors.ts';
 import { VERSION } from '../version.ts';
+import { addExportCommand } from './export.ts';
 import { addMapCommand } from './map.ts';
 import { addReplayCommand } from './replay.ts';
 import { addResolveCommand } from './resolve.ts';
@@ -40,6 +41,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
   addRewriteCommand(program, finish);
   addReplayCommand(program, finish);
   addMapCommand(program, finish);
+  addExportCommand(program);
   return program;
 }
 

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { Decision, Policy, Reason, Rule } from '../core/policy.ts';
 import { canonicalText } from '../core/reference.ts';
 import { explainResolution, explanationText } from './explanation.ts';
-import { readInput } from './files.ts';
+import { expandInput } from './files.ts';
 import { outcomeStyle, renderJsonLines, renderTable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
 
@@ -67,19 +67,6 @@ function render(
   }
   const explained = resolutions.map((each) => explainResolution(each, policy, options));
   return isJson ? renderJsonLines(explained) : explained.map(explanationText).join('\n');
-}
-
-async function expandInput(images: readonly string[]): Promise<string[]> {
-  const expanded: string[] = [];
-  for (const image of images) {
-    if (image === '-') {
-      const lines = (await readInput('-')).toString('utf8').split(/\r?\n/);
-      expanded.push(...lines.filter((line) => line.trim() !== ''));
-    } else {
-      expanded.push(image);
-    }
-  }
-  return expanded;
 }
 
 function resolutionTable(resolutions: readonly Resolution[]): string {

@@ -231,6 +231,14 @@ export const ERROR_CODES = {
     meaning: 'A rewritten file could not be put in the place of the old one, which is untouched.',
     remedy: 'Check the permissions of the folder and the space on the disk.',
   },
+  EXPORT_INCOMPLETE: {
+    meaning: 'The format of an export cannot say all of the rules; the lines before name them.',
+    remedy: 'Change those rules, or take the export without them: `--partial`.',
+  },
+  EXPORT_TOO_LARGE: {
+    meaning: 'A MutatingAdmissionPolicy of these rules would be refused by the API server.',
+    remedy: 'Use prefixes in place of many repositories, or leave the rules to the webhook.',
+  },
   REVIEW_NOT_JSON: {
     meaning: 'The request body is not JSON (HTTP 400).',
     remedy: 'Send the AdmissionReview as JSON in UTF-8.',

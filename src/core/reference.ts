@@ -22,7 +22,12 @@ export const DOCKER_HUB = 'docker.io';
 export const PATH_LIMIT = 255;
 const TEXT_LIMIT = 4096;
 
-const HUB_ALIASES = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
+/** Hosts that are read as Docker Hub. */
+export const HUB_ALIASES: ReadonlySet<string> = new Set([
+  'index.docker.io',
+  'registry-1.docker.io',
+  'registry.hub.docker.com',
+]);
 
 const IMAGE_ID = /^[a-f0-9]{64}$/;
 const REGISTRY =

@@ -23,8 +23,12 @@ export interface PolicyOptions extends Partial<
 
 /** A policy from plain texts; with a map the procurement is `map`, without one `prefix`. */
 export function policyOf(options: PolicyOptions = {}): Policy {
+  return createPolicy(settingsOf(options));
+}
+
+export function settingsOf(options: PolicyOptions = {}): PolicySettings {
   const { sources = SOURCES, base, prefixes = {}, map, ...settings } = options;
-  return createPolicy({
+  return {
     procurement: map === undefined ? 'prefix' : 'map',
     unmapped: 'warn',
     imagePullSecrets: [],
@@ -37,7 +41,7 @@ export function policyOf(options: PolicyOptions = {}): Policy {
     })),
     map: map === undefined ? undefined : { rules: mapOf(map), identity: MAP_IDENTITY },
     ...settings,
-  });
+  };
 }
 
 /** The decision in one line: `rewritten target (rule)`, `kept (reason)` and so on. */

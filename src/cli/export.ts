@@ -1,0 +1,157 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { stringify } from 'yaml';
+import { RewriterError } from '../core/errors.ts';
+import { exportAdmissionPolicy } from '../core/export-admission-policy.ts';
+import { exportHostsToml, type HostsFile } from '../core/export-hosts-toml.ts';
+import { exportKustomize, exportKustomizeFor } from '../core/export-kustomize.ts';
+import { exportMirrorSets } from '../core/export-mirror-sets.ts';
+import { exportRegistriesConf } from '../core/export-registries-conf.ts';
+import type { LeftOut } from '../core/export-rules.ts';
+import type { PolicySettings } from '../core/policy.ts';
+import { expandInput } from './files.ts';
+import { count } from './output.ts';
+import { addPolicyOptions, loadSettings, type PolicyOptions } from './policy-options.ts';
+
+interface ExportOptions extends PolicyOptions {
+  readonly partial: boolean;
+}
+
+export function addExportCommand(program: Command): void {
+  const group = program.command('export').description('Says the same rules to other tools.');
+
+  addFormat(group, 'registries.conf', 'Prints registries.conf for Podman and CRI-O.').action(
+    async (options: ExportOptions) => {
+      const settings = await loadSettings(options);
+      const { text, leftOut } = exportRegistriesConf(settings);
+      checkComplete('registries.conf', leftOut, options);
+      process.stdout.write(withHead(REGISTRIES_CONF_HEAD, text, settings));
+    },
+  );
+
+  addFormat(group, 'hosts.toml', 'Prints or writes hosts.toml for containerd, one a registry.')
+    .option('--directory <dir>', 'write each file to HOST/hosts.toml below it; print nothing')
+    .action(async (options: ExportOptions & { readonly directory?: string }) => {
+      const settings = await loadSettings(options);
+      const { files, leftOut } = exportHostsToml(settings);
+      checkComplete('hosts.toml', leftOut, options);
+      if (options.directory === undefined) {
+        const texts = files.map((file) => withHead(hostsHead(file), file.text, settings));
+        const text = texts.length === 0 ? withHead([], '', settings) : texts.join('\n');
+        process.stdout.write(text);
+      } else {
+        await writeHosts(options.directory, files, settings);
+      }
+    });
+
+  addFormat(
+    group,
+    'idms',
+    'Prints an ImageDigestMirrorSet and an ImageTagMirrorSet for OpenShift.',
+  ).action(async (options: ExportOptions) => {
+    const settings = await loadSettings(options);
+    const { objects, leftOut } = exportMirrorSets(settings);
+    checkComplete('mirror sets', leftOut, options);
+    process.stdout.write(withHead(MIRROR_SETS_HEAD, yamlText(objects), settings));
+  });
+
+  addFormat(group, 'kustomize', 'Prints a kustomize component that replaces images.')
+    .argument(
+      '[image...]',
+      'images as the manifests write them, or - for one a line on standard input; without any, the repositories of the map',
+    )
+    .action(async (images: string[], options: ExportOptions) => {
+      const settings = await loadSettings(options);
+      const { objects, leftOut } =
+        images.length === 0
+          ? exportKustomize(settings)
+          : exportKustomizeFor(settings, await expandInput(images));
+      checkComplete('kustomize images', leftOut, options);
+      process.stdout.write(withHead(KUSTOMIZE_HEAD, yamlText(objects), settings));
+    });
+
+  addFormat(
+    group,
+    'mutating-admission-policy',
+    'Prints a MutatingAdmissionPolicy with its binding for Kubernetes 1.36 and later.',
+  ).action(async (options: ExportOptions) => {
+    const settings = await loadSettings(options);
+    const { objects, leftOut } = exportAdmissionPolicy(settings);
+    checkComplete('a MutatingAdmissionPolicy', leftOut, options);
+    process.stdout.write(withHead(ADMISSION_POLICY_HEAD, yamlText(objects), settings));
+  });
+}
+
+function addFormat(group: Command, name: string, description: string): Command {
+  return addPolicyOptions(group.command(name).description(description)).option(
+    '--partial',
+    'export what can be said; what is left out is listed on standard error',
+    false,
+  );
+}
+
+const REGISTRIES_CONF_HEAD = [
+  'For /etc/containers/registries.conf.d/. Images go to `location` only, never back to the public registry.',
+];
+const MIRROR_SETS_HEAD = ['For OpenShift 4.13 and later. The source is never contacted.'];
+const KUSTOMIZE_HEAD = [
+  'List its folder under `components`. Each name is a regular expression, so its dots are quoted.',
+];
+const ADMISSION_POLICY_HEAD = [
+  'For namespaces with the label sdr-image-rewriter.io/mode=enforce, Kubernetes 1.36 and later.',
+];
+
+function hostsHead({ host }: HostsFile): string[] {
+  return [
+    `/etc/containerd/certs.d/${host}/hosts.toml`,
+    'The mirror is the server itself, so containerd never goes back to the public registry.',
+  ];
+}
+
+function withHead(head: readonly string[], text: string, settings: PolicySettings): string {
+  const isPublic = settings.procurement === 'public';
+  const lines = [
+    'Written by sdr-image-rewriter export; write it anew when the rules change.',
+    ...(isPublic
+      ? ['procurement: public, so images are pulled as they are written.']
+      : text === ''
+        ? ['There is no rule that this format can say.']
+        : head),
+  ];
+  return `${lines.map((line) => `# ${line}\n`).join('')}${text}`;
+}
+
+function yamlText(objects: readonly object[]): string {
+  return objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n');
+}
+
+/** Lists what is left out; throws `EXPORT_INCOMPLETE` where that was not allowed. */
+function checkComplete(format: string, leftOut: readonly LeftOut[], options: ExportOptions): void {
+  for (const { rule, path, reason } of leftOut) {
+    const place = path === undefined ? '' : ` (${path})`;
+    process.stderr.write(`left out: ${rule}${place}: ${reason}\n`);
+  }
+  if (leftOut.length > 0 && !options.partial) {
+    const message = `${count(leftOut.length, 'rule')} cannot be said as ${format}; --partial exports the others`;
+    throw new RewriterError('EXPORT_INCOMPLETE', message);
+  }
+}
+
+/** Throws `USAGE` where a file cannot be written. */
+async function writeHosts(
+  directory: string,
+  files: readonly HostsFile[],
+  settings: PolicySettings,
+): Promise<void> {
+  try {
+    for (const file of files) {
+      const folder = join(directory, file.host);
+      await mkdir(folder, { recursive: true });
+      await writeFile(join(folder, 'hosts.toml'), withHead(hostsHead(file), file.text, settings));
+    }
+  } catch (error) {
+    const { message } = error as Error;
+    throw new RewriterError('USAGE', `cannot write hosts.toml: ${message}`, { cause: error });
+  }
+}

@@ -1,0 +1,308 @@
+import { isInvalid } from './errors.ts';
+import type { ImageEntry, ImageMap } from './image-map.ts';
+import { createPolicy, type Policy, type PolicySettings } from './policy.ts';
+import { covers, PrefixTable } from './prefix-rules.ts';
+import { canonicalText, DOCKER_HUB, parseReference } from './reference.ts';
+
+/** A rule that a format cannot say, so that its export lacks it. */
+export interface LeftOut {
+  /** The rule, or what of it is left out: `docker.io/atlanhq/a:1 -> r.example/b:2`. */
+  readonly rule: string;
+  /** JSONPath in the image map; undefined for what the configuration says. */
+  readonly path: string | undefined;
+  readonly reason: string;
+}
+
+/** What becomes of a name; tag and digest are carried over. */
+export interface NameRule {
+  /** Normalised: `docker.io/atlanhq`. */
+  readonly source: string;
+  /** Undefined where images stay as they are written. */
+  readonly target: string | undefined;
+}
+
+/**
+ * A policy as far as names can say it, without tags and digests. A repository whose single images have
+ * rules of their own stays as it is written as a whole: half of it would be wrong for the other half.
+ */
+export interface NameRules {
+  /** Shortest source first; the longest that covers a repository decides. */
+  readonly prefixes: readonly NameRule[];
+  /** Exactly these repositories, and nothing below them; they go before `prefixes`. */
+  readonly repositories: readonly NameRule[];
+  readonly leftOut: readonly LeftOut[];
+  /** Whether the map has rules for a digest that hold in every repository. */
+  readonly hasDigestRules: boolean;
+}
+
+/** A name below every prefix that is looked at, and of no repository that has a rule. */
+const PROBE = '/probe/probe';
+
+/**
+ * Reads the rules off the decisions themselves, so that an export cannot drift from the policy.
+ * `digestPulls` says what the format does with a digest that the map has a rule for in any repository.
+ */
+export function readNameRules(settings: PolicySettings, digestPulls: string): NameRules {
+  if (settings.procurement === 'public') {
+    return { prefixes: [], repositories: [], leftOut: [], hasDigestRules: false };
+  }
+  const map = settings.map?.rules;
+  const ofPrefixes = policyWith(settings, WITHOUT_NAMES);
+  const ofNames = policyWith(settings, WITHOUT_IMAGES);
+  const points = cutPoints(settings);
+  const prefixes = prefixRules(points, ofPrefixes);
+  const images = map === undefined ? [] : findImageRules(map, createPolicy(settings), ofNames);
+  const split = new Set(images.map(({ repository }) => repository));
+  const candidates = new Set([
+    ...points.filter((point) => repositoryOf(point) === point),
+    ...(map?.repositories.keys() ?? []),
+    ...(map?.repositoryTargets ?? []),
+    ...split,
+  ]);
+  const repositories = [...candidates].sort().map((source): NameRule => {
+    return { source, target: split.has(source) ? undefined : movedName(ofNames, source) };
+  });
+  const leftOut = map === undefined ? [] : leftOutEntries(map, images, digestPulls);
+  if (settings.unmapped === 'deny' && settings.containerRegistryBase === undefined) {
+    const reason = 'only the webhook refuses pods; an image without a rule stays as it is written';
+    leftOut.push({ rule: 'unmapped: deny', path: undefined, reason });
+  }
+  return {
+    prefixes,
+    repositories,
+    leftOut,
+    hasDigestRules: map !== undefined && hasAnyDigest(map),
+  };
+}
+
+export function tableOf(rules: readonly NameRule[]): PrefixTable<NameRule> {
+  const table = new PrefixTable<NameRule>();
+  for (const rule of rules) {
+    table.set(rule.source, rule);
+  }
+  return table;
+}
+
+/** What becomes of `name` by the longest prefix that covers it. */
+export function movedBy(table: PrefixTable<NameRule>, name: string): string | undefined {
+  const found = table.longest(name);
+  const target = found?.value.target;
+  return found === undefined || target === undefined
+    ? undefined
+    : `${target}${name.slice(found.prefix.length)}`;
+}
+
+/** The repositories that the prefixes alone would decide otherwise. */
+export function exceptions({ prefixes, repositories }: NameRules): NameRule[] {
+  const table = tableOf(prefixes);
+  return repositories.filter(({ source, target }) => movedBy(table, source) !== target);
+}
+
+export function ruleText({ source, target }: NameRule): string {
+  return target === undefined ? source : `${source} -> ${target}`;
+}
+
+const NOTHING = new Map<string, never>();
+const WITHOUT_IMAGES = {
+  tags: NOTHING,
+  digests: NOTHING,
+  impliedDigests: NOTHING,
+  imageTargets: new Set<string>(),
+} as const satisfies Partial<ImageMap>;
+const WITHOUT_NAMES = {
+  ...WITHOUT_IMAGES,
+  repositories: NOTHING,
+  repositoryTargets: new Set<string>(),
+} as const satisfies Partial<ImageMap>;
+
+function policyWith(settings: PolicySettings, emptied: Partial<ImageMap>): Policy {
+  const { map } = settings;
+  return createPolicy({
+    ...settings,
+    map: map === undefined ? undefined : { ...map, rules: { ...map.rules, ...emptied } },
+  });
+}
+
+/** All prefixes at which the decision about a name can change. */
+function cutPoints({ sources, prefixes, containerRegistryBase, map }: PolicySettings): string[] {
+  const points = new Set([
+    ...sources.map(({ value }) => value),
+    ...(prefixes ?? []).flatMap(({ source, target }) => [source.value, target.value]),
+    ...(containerRegistryBase === undefined ? [] : [containerRegistryBase.value]),
+    ...(map?.rules.prefixes.entries() ?? []).map(([source]) => source),
+    ...(map?.rules.prefixTargets.entries() ?? []).map(([target]) => target),
+  ]);
+  return [...points].sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+}
+
+function prefixRules(points: readonly string[], policy: Policy): NameRule[] {
+  const table = new PrefixTable<NameRule>();
+  for (const source of points) {
+    const target = movedName(policy, `${source}${PROBE}`)?.slice(0, -PROBE.length);
+    if (target !== movedBy(table, source)) {
+      table.set(source, { source, target });
+    }
+  }
+  return [...table.entries()].map(([, rule]) => rule);
+}
+
+function movedName(policy: Policy, name: string): string | undefined {
+  const decision = policy.decide(name);
+  return decision.outcome === 'rewritten' ? decision.target : undefined;
+}
+
+interface ImageRule {
+  readonly repository: string;
+  /** As the map's tables have it. */
+  readonly key: string;
+}
+
+/** The single images whose decision the rules for names would not give. */
+function findImageRules(map: ImageMap, policy: Policy, ofNames: Policy): ImageRule[] {
+  const keys = new Set([
+    ...map.tags.keys(),
+    ...map.digests.keys(),
+    ...map.impliedDigests.keys(),
+    ...map.imageTargets,
+  ]);
+  return [...keys].flatMap((key): ImageRule[] => {
+    const decision = policy.decide(key);
+    const isRule = decision.outcome !== 'invalid' && pulled(policy, key) !== pulled(ofNames, key);
+    return isRule ? [{ repository: decision.reference.repository, key }] : [];
+  });
+}
+
+/** What is pulled for an image, in full; its own text where it stays. */
+function pulled(policy: Policy, image: string): string {
+  const target = movedName(policy, image) ?? image;
+  const reference = parseReference(target);
+  return isInvalid(reference) ? target : canonicalText(reference);
+}
+
+/** Undefined for a digest without a repository. */
+function repositoryOf(image: string): string | undefined {
+  const reference = parseReference(image);
+  return isInvalid(reference) ? undefined : reference.repository;
+}
+
+function leftOutEntries(
+  map: ImageMap,
+  images: readonly ImageRule[],
+  digestPulls: string,
+): LeftOut[] {
+  const keys = new Map(images.map(({ key, repository }) => [key, repository]));
+  const split = new Map(images.map(({ key, repository }) => [repository, key]));
+  const leftOut = map.entries.flatMap((entry): LeftOut[] => {
+    const { path, key, target } = entry;
+    const rule = `${key} -> ${target}`;
+    if (entry.kind === 'image') {
+      const reason = reasonOfImage(entry, keys, digestPulls);
+      return reason === undefined ? [] : [{ rule, path, reason }];
+    }
+    const image = entry.kind === 'repository' ? split.get(key) : undefined;
+    return image === undefined ? [] : [{ rule, path, reason: splitReason(image, key) }];
+  });
+  const explained = new Set(map.entries.map(({ key }) => key));
+  const targets = [...keys].filter(([key]) => map.imageTargets.has(key) && !explained.has(key));
+  for (const [key, repository] of targets) {
+    const reason = `it is a target and stays; the format names no tags or digests, so all of ${repository} stays as it is written`;
+    leftOut.push({ rule: key, path: undefined, reason });
+  }
+  return leftOut;
+}
+
+function reasonOfImage(
+  entry: ImageEntry,
+  keys: ReadonlyMap<string, string>,
+  digestPulls: string,
+): string | undefined {
+  const implied = `${repositoryOf(entry.key) ?? ''}@${entry.sourceDigest ?? ''}`;
+  const split = keys.get(entry.key) ?? keys.get(implied);
+  const reasons = [
+    ...(split === undefined
+      ? []
+      : [`the format names no tags or digests, so all of ${split} stays as it is written`]),
+    ...(entry.sourceDigest === undefined
+      ? []
+      : [`its digest counts in every repository; ${digestPulls}`]),
+  ];
+  return reasons.length === 0 ? undefined : reasons.join(', and ');
+}
+
+function splitReason(image: string, repository: string): string {
+  return `there are rules for single images of it, such as ${image}, so all of ${repository} stays as it is written`;
+}
+
+function hasAnyDigest(map: ImageMap): boolean {
+  return [...map.digests.keys(), ...map.impliedDigests.keys()].some((key) => key.startsWith('@'));
+}
+
+/** `index.docker.io` is none of them: the runtimes' own parser reads it as Docker Hub. */
+const RUNTIME_HUB_ALIASES = ['registry-1.docker.io', 'registry.hub.docker.com'] as const;
+
+/** Whether a registry can have repositories below this one; on Docker Hub they have two components. */
+function hasNamesBelow(repository: string): boolean {
+  return !(covers(DOCKER_HUB, repository) && repository.split('/').length === 3);
+}
+
+export interface PrefixRules {
+  readonly rules: readonly NameRule[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** The same for a format that has prefixes only, where a rule for a repository covers the names below it. */
+export function prefixesOnly(names: NameRules): PrefixRules {
+  const table = tableOf(names.prefixes);
+  const rules = new Map(names.prefixes.map((rule) => [rule.source, rule]));
+  const leftOut = [...names.leftOut];
+  for (const repository of exceptions(names)) {
+    const { source, target } = repository;
+    if (!hasNamesBelow(source)) {
+      rules.set(source, repository);
+      continue;
+    }
+    const above = movedBy(table, source);
+    if (target === undefined && above?.includes('/') === false) {
+      // The prefix itself, moved to a host: no runtime takes host:tag for an image of that host.
+      continue;
+    }
+    if (above !== undefined) {
+      rules.set(source, { source, target: undefined });
+      const reason = `${source} has a rule of its own, and a prefix cannot tell it from what lies below; all of it stays as it is written`;
+      leftOut.push({ rule: `${source}/… -> ${above}/…`, path: undefined, reason });
+    }
+    if (target !== undefined) {
+      const reason = `the format would move what lies below ${source} as well; make it a \`prefixes\` entry of the map if that is fine`;
+      leftOut.push({ rule: ruleText(repository), path: undefined, reason });
+    }
+  }
+  const sorted = [...rules.values()].sort((a, b) => (a.source < b.source ? -1 : 1));
+  return { rules: sorted, leftOut };
+}
+
+const HUB_LIBRARY = `${DOCKER_HUB}/library`;
+
+/**
+ * Adds the other hosts of Docker Hub, which runtimes take for registries of their own. They do not put
+ * `library/` before a bare name there, so rules that cover `library` cannot be said for those hosts.
+ */
+export function withHubAliases({ rules, leftOut }: PrefixRules): PrefixRules {
+  const onHub = rules.filter(({ source }) => covers(DOCKER_HUB, source));
+  const withLibrary = onHub.filter(
+    ({ source }) => source === DOCKER_HUB || covers(HUB_LIBRARY, source),
+  );
+  const others = onHub.filter((rule) => !withLibrary.includes(rule));
+  const aliased = RUNTIME_HUB_ALIASES.flatMap((alias) =>
+    others.map(({ source, target }): NameRule => {
+      const name = `${alias}${source.slice(DOCKER_HUB.length)}`;
+      return { source: name, target };
+    }),
+  );
+  const unsaid = withLibrary
+    .filter(({ target }) => target !== undefined)
+    .map((rule): LeftOut => {
+      const reason = `under ${RUNTIME_HUB_ALIASES.join(' and ')} a bare name is not below library, so images that are written with these hosts stay`;
+      return { rule: ruleText(rule), path: undefined, reason };
+    });
+  return { rules: [...rules, ...aliased], leftOut: [...leftOut, ...unsaid] };
+}

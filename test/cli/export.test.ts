@@ -1,0 +1,190 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { describe, expect, it, jest } from '@jest/globals';
+import { parseAllDocuments } from 'yaml';
+import { type Finished, runProgram } from '../support/program.ts';
+import { registryTables } from '../support/runtimes.ts';
+import { Workspace } from '../support/workspace.ts';
+
+jest.setTimeout(30_000);
+
+const CONFIG = '--config examples/config.yaml';
+const BY_MAP = '--config examples/config-map.yaml --map examples/image-map.json';
+const FORMATS = ['registries.conf', 'hosts.toml', 'idms', 'kustomize', 'mutating-admission-policy'];
+
+function runExport(args: string, input = ''): Promise<Finished> {
+  return runProgram(['export', ...args.split(' ')], input);
+}
+
+function objectsOf(text: string): Record<string, unknown>[] {
+  return parseAllDocuments(text).map((document) => document.toJS() as Record<string, unknown>);
+}
+
+describe('export', () => {
+  it.each(FORMATS)(
+    '%s leaves nothing on standard output where a rule is left out',
+    async (format) => {
+      const { code, stdout, stderr } = await runExport(`${format} ${BY_MAP}`);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      const lines = stderr.trimEnd().split('\n');
+      expect(lines.at(-1)).toMatch(/^error: \d+ rules cannot be said as .*\[EXPORT_INCOMPLETE\]$/);
+      const others = lines.slice(0, -1);
+      expect(others.length).toBeGreaterThanOrEqual(6);
+      expect(others.filter((line) => !/^left out: .+: .+/.test(line))).toEqual([]);
+    },
+  );
+
+  it.each(FORMATS)('%s lists the same with --partial, and prints the rest', async (format) => {
+    const strict = await runExport(`${format} ${BY_MAP}`);
+    const partial = await runExport(`${format} ${BY_MAP} --partial`);
+    expect(partial.code).toBe(0);
+    expect(partial.stdout).not.toBe('');
+    const lines = strict.stderr.split('\n').filter((line) => line.startsWith('left out: '));
+    expect(partial.stderr).toBe(lines.map((line) => `${line}\n`).join(''));
+  });
+
+  it('names each rule that is left out with its place in the map and the reason', async () => {
+    const { stderr } = await runExport(`registries.conf ${BY_MAP}`);
+    expect(stderr).toContain(
+      'left out: docker.io/atlanhq/atlan-snowflake-app:1.8.0 -> registry.corp.example/atlan/snowflake:1.8.0 ($.images[2].source): the format names no tags or digests, so all of docker.io/atlanhq/atlan-snowflake-app stays as it is written\n',
+    );
+  });
+
+  it.each(FORMATS)('%s says in a comment that there is nothing to say', async (format) => {
+    const { code, stdout, stderr } = await runExport(
+      `${format} --config examples/config-public.yaml`,
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('# procurement: public, so images are pulled as they are written.\n');
+    expect(registryTables(stdout)).toEqual(new Map());
+  });
+
+  it.each([
+    ['an unknown format', 'docker-compose'],
+    ['an unknown option', `idms ${CONFIG} --strict`],
+    ['a configuration that is not there', 'idms --config no-such-file.yaml'],
+    ['a map that is not there', 'idms --map no-such-file.json'],
+    [
+      'a folder that cannot be written',
+      'hosts.toml --partial --directory package.json/x --base r.example',
+    ],
+  ])('ends with 2 for %s', async (_title, args) => {
+    const { code, stdout, stderr } = await runExport(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: /m);
+  });
+});
+
+describe('export registries.conf', () => {
+  it('moves every source, under every host of Docker Hub', async () => {
+    const { code, stdout, stderr } = await runExport(`registries.conf ${CONFIG}`);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const hub = 'registry.corp.example/mirror/atlanhq';
+    expect(Object.fromEntries(registryTables(stdout))).toEqual({
+      'docker.io/atlanhq': hub,
+      'registry-1.docker.io/atlanhq': hub,
+      'registry.hub.docker.com/atlanhq': hub,
+      'ghcr.io/atlanhq': hub,
+      'registry.atlan.com': 'registry.corp.example/mirror',
+    });
+  });
+});
+
+describe('export hosts.toml', () => {
+  it('writes one file for each registry that moves as a whole', async () => {
+    await using workspace = await Workspace.create();
+    const folder = workspace.path('certs.d');
+    const args = `hosts.toml ${CONFIG} --partial --directory ${folder}`;
+    expect(await runExport(args)).toMatchObject({ code: 0, stdout: '' });
+    expect(await readdir(folder)).toEqual(['registry.atlan.com']);
+    const written = await readFile(`${folder}/registry.atlan.com/hosts.toml`, 'utf8');
+    const printed = await runExport(`hosts.toml ${CONFIG} --partial`);
+    expect(printed.stdout).toBe(written);
+    expect(written.split('\n').filter((line) => !line.startsWith('#'))).toEqual([
+      'server = "https://registry.corp.example/v2/mirror"',
+      'capabilities = ["pull", "resolve"]',
+      'override_path = true',
+      '',
+    ]);
+  });
+});
+
+describe('export idms', () => {
+  it('says the same for digests and for tags, and never contacts the source', async () => {
+    const { stdout } = await runExport('idms --config examples/config-prefixes.yaml');
+    const [digests, tags, ...others] = objectsOf(stdout);
+    expect(others).toEqual([]);
+    expect([digests?.kind, tags?.kind]).toEqual(['ImageDigestMirrorSet', 'ImageTagMirrorSet']);
+    const { imageDigestMirrors } = digests?.spec as { imageDigestMirrors: object[] };
+    expect(tags?.spec).toEqual({ imageTagMirrors: imageDigestMirrors });
+    expect(imageDigestMirrors).toContainEqual({
+      source: 'registry.atlan.com/public',
+      mirrors: ['registry.corp.example/atlan-public'],
+      mirrorSourcePolicy: 'NeverContactSource',
+    });
+  });
+});
+
+describe('export kustomize', () => {
+  it('takes the images of the command line and of standard input', async () => {
+    const { code, stdout, stderr } = await runExport(
+      `kustomize ${BY_MAP} atlanhq/atlan-mysql-app:0.4.25 -`,
+      'nginx\natlanhq/atlan-oracle-app:19\n',
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(objectsOf(stdout)).toEqual([
+      {
+        apiVersion: 'kustomize.config.k8s.io/v1alpha1',
+        kind: 'Component',
+        images: [
+          {
+            name: 'atlanhq/atlan-mysql-app',
+            newName: 'registry.corp.example/atlan/mysql',
+            newTag: '0.4.25-r1',
+            digest: `sha256:${'a'.repeat(64)}`,
+          },
+          { name: 'atlanhq/atlan-oracle-app', newName: 'registry.corp.example/atlan/oracle' },
+        ],
+      },
+    ]);
+  });
+
+  it('refuses two tags of one name that get different answers', async () => {
+    const images = 'atlanhq/atlan-snowflake-app:1.8.0 atlanhq/atlan-snowflake-app:1.9.0';
+    const { code, stderr } = await runExport(`kustomize ${BY_MAP} ${images}`);
+    expect(code).toBe(1);
+    expect(stderr).toContain('atlanhq/atlan-snowflake-app:1.9.0 get different answers');
+  });
+});
+
+describe('export mutating-admission-policy', () => {
+  it('prints a policy and a binding for the namespaces that the webhook would have', async () => {
+    const { code, stdout, stderr } = await runExport(`mutating-admission-policy ${CONFIG}`);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [policy, binding, ...others] = objectsOf(stdout);
+    expect(others).toEqual([]);
+    expect(policy).toMatchObject({
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingAdmissionPolicy',
+      metadata: { name: 'sdr-image-rewriter' },
+      spec: { failurePolicy: 'Ignore', reinvocationPolicy: 'IfNeeded' },
+    });
+    expect(binding).toMatchObject({
+      kind: 'MutatingAdmissionPolicyBinding',
+      spec: {
+        policyName: 'sdr-image-rewriter',
+        matchResources: {
+          namespaceSelector: {
+            matchExpressions: [
+              {
+                key: 'kubernetes.io/metadata.name',
+                operator: 'NotIn',
+                values: ['kube-system', 'kube-node-lease'],
+              },
+              { key: 'sdr-image-rewriter.io/mode', operator: 'In', values: ['enforce'] },
+            ],
+          },
+        },
+      },
+    });
+  });
+});
