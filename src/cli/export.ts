@@ -56,7 +56,7 @@ export function addExportCommand(program: Command): void {
     process.stdout.write(withHead(MIRROR_SETS_HEAD, yamlText(objects), settings));
   });
 
-  addFormat(group, 'kustomize', 'Prints a kustomize component that replaces images.')
+  addFormat(group, 'kustomize', 'Prints the images of a kustomization.')
     .argument(
       '[image...]',
       'images as the manifests write them, or - for one a line on standard input; without any, the repositories of the map',
@@ -95,9 +95,7 @@ const REGISTRIES_CONF_HEAD = [
   'For /etc/containers/registries.conf.d/. Images go to `location` only, never back to the public registry.',
 ];
 const MIRROR_SETS_HEAD = ['For OpenShift 4.13 and later. The source is never contacted.'];
-const KUSTOMIZE_HEAD = [
-  'List its folder under `components`. Each name is a regular expression, so its dots are quoted.',
-];
+const KUSTOMIZE_HEAD = ['For a kustomization.yaml, as it is.'];
 const ADMISSION_POLICY_HEAD = [
   'For namespaces with the label sdr-image-rewriter.io/mode=enforce, Kubernetes 1.36 and later.',
 ];

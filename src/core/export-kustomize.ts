@@ -2,10 +2,10 @@ import type { ObjectExport } from './export-mirror-sets.ts';
 import { type LeftOut, readNameRules, ruleText } from './export-rules.ts';
 import { createPolicy, type Decision, type Policy, type PolicySettings } from './policy.ts';
 import { isInvalid } from './errors.ts';
-import { DOCKER_HUB, HUB_ALIASES, parseReference } from './reference.ts';
+import { DOCKER_HUB, HUB_ALIASES, isRegistry, parseReference } from './reference.ts';
 
 interface KustomizeImage {
-  /** A regular expression in Go's syntax: kustomize puts it between `^` and the tag unquoted. */
+  /** A regular expression to kustomize, which puts it between `^` and the tag unquoted. */
   readonly name: string;
   readonly newName: string;
   readonly newTag?: string;
@@ -15,7 +15,7 @@ interface KustomizeImage {
 const DIGESTS_STAY_THEIRS = 'kustomize knows an image by its name only';
 
 /**
- * The `images` of a kustomization, as a component. Kustomize compares names as they are written, and
+ * The `images` of a kustomization. Kustomize compares names as they are written, and
  * replaces every tag: https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/image/image.go
  */
 export function exportKustomize(settings: PolicySettings): ObjectExport {
@@ -29,7 +29,7 @@ export function exportKustomize(settings: PolicySettings): ObjectExport {
   const unsaid = prefixes
     .filter(({ target }) => target !== undefined)
     .map((rule): LeftOut => ({ rule: `${ruleText(rule)} (all below)`, path: undefined, reason }));
-  return { objects: [component(images)], leftOut: [...leftOut, ...unsaid] };
+  return { objects: [{ images }], leftOut: [...leftOut, ...unsaid] };
 }
 
 /** The same for images as they are written in the manifests that it is for. */
@@ -59,20 +59,19 @@ export function exportKustomizeFor(
       found.delete(name);
     }
   }
-  return { objects: [component([...found.values()])], leftOut };
-}
-
-function component(images: readonly KustomizeImage[]): object {
-  return { apiVersion: 'kustomize.config.k8s.io/v1alpha1', kind: 'Component', images };
+  return { objects: [{ images: [...found.values()] }], leftOut };
 }
 
 function moveName(name: string, newName: string): KustomizeImage {
   return { name: quoteName(name), newName };
 }
 
-/** So that no other name fits: an unquoted dot stands for any character. */
+/** An unquoted dot would let `a.b` stand for `a-b` as well; no other registry differs in a dot only. */
 function quoteName(name: string): string {
-  return name.replaceAll(/[.[\]]/g, '\\$&');
+  const slash = name.indexOf('/');
+  const host = slash >= 0 && isRegistry(name.slice(0, slash)) ? name.slice(0, slash) : '';
+  const path = name.slice(host.length);
+  return `${host.replaceAll(/[[\]]/g, '\\$&')}${path.replaceAll('.', '\\.')}`;
 }
 
 /** All ways to write a repository. */

@@ -133,8 +133,6 @@ describe('export kustomize', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(objectsOf(stdout)).toEqual([
       {
-        apiVersion: 'kustomize.config.k8s.io/v1alpha1',
-        kind: 'Component',
         images: [
           {
             name: 'atlanhq/atlan-mysql-app',

@@ -9,7 +9,7 @@ function imagesOf({ objects }: { readonly objects: readonly object[] }): unknown
 }
 
 describe('exportKustomize', () => {
-  it('writes a repository in every spelling, and quotes what a regular expression would read', () => {
+  it('writes a repository in every spelling, and quotes the dots that would stand for other characters', () => {
     const repositories = [{ source: 'docker.io/library/a.b', target: 'r.example/c' }];
     const map = mapDocument({ repositories });
     const exported = exportKustomize(settingsOf({ sources: ['docker.io'], map }));
@@ -19,10 +19,10 @@ describe('exportKustomize', () => {
     expect(names).toEqual(
       ['library/a\\.b', 'a\\.b'].flatMap((path) => [
         path,
-        `docker\\.io/${path}`,
-        `index\\.docker\\.io/${path}`,
-        `registry-1\\.docker\\.io/${path}`,
-        `registry\\.hub\\.docker\\.com/${path}`,
+        `docker.io/${path}`,
+        `index.docker.io/${path}`,
+        `registry-1.docker.io/${path}`,
+        `registry.hub.docker.com/${path}`,
       ]),
     );
     expect(exported.leftOut).toEqual([]);
@@ -58,7 +58,7 @@ describe('exportKustomizeFor', () => {
       { name: 'atlanhq/a', newName: 'r.example/a', newTag: '1-r1', digest: digestOf('a') },
       { name: 'atlanhq/b', newName: 'r.example/b', digest: digestOf('b') },
       { name: 'atlanhq/c', newName: 'r.example/c', newTag: 'latest' },
-      { name: 'ghcr\\.io/atlanhq/x', newName: 's.example/atlanhq/x' },
+      { name: 'ghcr.io/atlanhq/x', newName: 's.example/atlanhq/x' },
     ]);
   });
 
@@ -73,7 +73,7 @@ describe('exportKustomizeFor', () => {
       'atlanhq/a:2 -> s.example/atlanhq/a:2',
     ]);
     expect(imagesOf(exported)).toEqual([
-      { name: 'docker\\.io/atlanhq/a', newName: 's.example/atlanhq/a' },
+      { name: 'docker.io/atlanhq/a', newName: 's.example/atlanhq/a' },
     ]);
   });
 
@@ -81,7 +81,7 @@ describe('exportKustomizeFor', () => {
     const exported = exportKustomizeFor(settings, ['atlanhq/d', 'ghcr.io/atlanhq/e:2']);
     expect(exported.leftOut.map(({ rule }) => rule)).toEqual(['atlanhq/d -> ghcr.io/atlanhq/e']);
     expect(imagesOf(exported)).toEqual([
-      { name: 'ghcr\\.io/atlanhq/e', newName: 's.example/atlanhq/e' },
+      { name: 'ghcr.io/atlanhq/e', newName: 's.example/atlanhq/e' },
     ]);
   });
 });

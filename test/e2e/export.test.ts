@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
@@ -481,18 +481,15 @@ const [ctr, ...ctrOptions] = process.env.LAB_CTR?.split(' ') ?? [];
   });
 });
 
-describe('the exported kustomize component', () => {
+describe('the exported images of a kustomization', () => {
   async function build(
     workspace: Workspace,
-    component: string,
+    list: string,
     images: readonly string[],
   ): Promise<string[]> {
-    const folder = join(workspace.folder, 'images');
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, 'kustomization.yaml'), component);
     const containers = images.map((each, index) => ({ name: `c${index}`, image: each }));
     await workspace.write('pod.yaml', JSON.stringify(podOf('kustomized', { containers })));
-    await workspace.write('kustomization.yaml', 'resources: [pod.yaml]\ncomponents: [images]\n');
+    await workspace.write('kustomization.yaml', `resources: [pod.yaml]\n${list}`);
     const [built] = parseAllDocuments(await kubectl('kustomize', workspace.folder));
     return (built?.toJS() as PodObject).spec.containers.map((each) => each.image);
   }
@@ -507,10 +504,10 @@ describe('the exported kustomize component', () => {
       'config.yaml',
       'apiVersion: sdr-image-rewriter/v1\nprocurement: map\nsources: [docker.io]\nimageMap: {url: "file:///dev/null"}\n',
     );
-    const component = await exported('kustomize', '--config', config, '--map', map);
+    const list = await exported('kustomize', '--config', config, '--map', map);
     const digest = digestOf('a');
     expect(
-      await build(workspace, component, [
+      await build(workspace, list, [
         ...[
           'atlanhq/a.b:1',
           `docker.io/atlanhq/a.b:1@${digest}`,
@@ -547,13 +544,13 @@ describe('the exported kustomize component', () => {
       'registry.atlan.com/public/base:3',
       'nginx:1',
     ];
-    const component = await exported('kustomize', ...options, ...images);
+    const list = await exported('kustomize', ...options, ...images);
     const { stdout } = await runProgram(['resolve', '--output', 'json', ...options, ...images]);
     const targets = stdout
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as { image: string; target: string | null })
       .map((resolution) => resolution.target ?? resolution.image);
-    expect(await build(workspace, component, images)).toEqual(targets);
+    expect(await build(workspace, list, images)).toEqual(targets);
   });
 });
