@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { LineCounter, parseAllDocuments } from 'yaml';
 import { RewriterError } from '../core/errors.ts';
 import { readInput } from './files.ts';
@@ -15,8 +15,8 @@ export interface ManifestDocument {
 const MANIFEST_NAME = /\.(?:ya?ml|json)$/;
 
 /**
- * Reads the documents of files, of all *.yaml, *.yml and *.json below directories, and of standard input
- * for `-`. Throws `MANIFEST_INVALID` where one does not parse, `USAGE` where there is none.
+ * Reads the documents of files, of all *.yaml, *.yml and *.json below directories (hidden ones and
+ * node_modules are passed over), and of standard input for `-`. Throws `MANIFEST_NOT_YAML` where one does not parse, `USAGE` where there is none.
  */
 export async function* readManifests(
   paths: readonly string[],
@@ -35,12 +35,17 @@ async function listFiles(path: string): Promise<string[]> {
   }
   const entries = await readdir(path, { recursive: true, withFileTypes: true });
   const files = entries
-    .filter((entry) => !entry.isDirectory() && MANIFEST_NAME.test(entry.name))
-    .map(({ parentPath, name }) => join(parentPath, name));
+    .filter((entry) => entry.isFile() && MANIFEST_NAME.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !relative(path, file).split(sep).some(isPassedOver));
   if (files.length === 0) {
     throw new RewriterError('USAGE', `${path} has no file that ends in .yaml, .yml or .json`);
   }
   return files.sort();
+}
+
+function isPassedOver(name: string): boolean {
+  return name.startsWith('.') || name === 'node_modules';
 }
 
 async function isDirectory(path: string): Promise<boolean> {
@@ -59,12 +64,12 @@ function* parseManifest(file: string, text: string): Generator<ManifestDocument,
     return;
   }
   const lineCounter = new LineCounter();
-  for (const parsed of parseAllDocuments(text, { lineCounter, logLevel: 'error' })) {
+  for (const parsed of parseAllDocuments(text, { lineCounter, merge: true, logLevel: 'error' })) {
     const [fault] = parsed.errors;
     if (fault !== undefined) {
       const { line, col } = lineCounter.linePos(fault.pos[0]);
       const [message = ''] = fault.message.split(/ at line |\n/);
-      throw new RewriterError('MANIFEST_INVALID', `${file}:${line}:${col}: ${message}`);
+      throw new RewriterError('MANIFEST_NOT_YAML', `${file}:${line}:${col}: ${message}`);
     }
     const start = parsed.contents?.range[0] ?? 0;
     const { line } = lineCounter.linePos(start);
@@ -90,6 +95,6 @@ function toValue(parsed: { toJS(): unknown }, place: string): unknown {
     return parsed.toJS();
   } catch (error) {
     const { message } = error as Error;
-    throw new RewriterError('MANIFEST_INVALID', `${place}: ${message}`, { cause: error });
+    throw new RewriterError('MANIFEST_NOT_YAML', `${place}: ${message}`, { cause: error });
   }
 }

@@ -213,6 +213,12 @@ export const ERROR_CODES = {
     meaning: 'A target of the configuration lies outside its own `allowedTargets`.',
     remedy: 'Correct the target, or add its prefix to `allowedTargets`.',
   },
+  MANIFEST_NOT_YAML: {
+    meaning:
+      'A document of a file cannot be read: a fault of syntax, a key that stands twice, or an alias without its anchor.',
+    remedy:
+      'Correct the line and column that the message names; render a Helm template before it is read.',
+  },
   REVIEW_NOT_JSON: {
     meaning: 'The request body is not JSON (HTTP 400).',
     remedy: 'Send the AdmissionReview as JSON in UTF-8.',
@@ -276,10 +282,6 @@ export const ERROR_CODES = {
   CLUSTER_READ_FAILED: {
     meaning: 'The API server answered with an error, or with something that is no answer.',
     remedy: 'Try again; else see what kubectl says to the same request.',
-  },
-  MANIFEST_INVALID: {
-    meaning: 'A manifest is not YAML or JSON.',
-    remedy: 'Correct the line and column that the message names; render templates first.',
   },
   INTERNAL: {
     meaning: 'A fault of this program (HTTP 500); `failurePolicy` decides about the pod.',

@@ -149,16 +149,11 @@ export function messageOf(body: unknown): string {
 
 /** The innermost cause: `fetch failed` alone tells nobody anything. */
 function causeText(error: unknown): string {
-  let at = error;
-  for (let depth = 0; depth < 5 && at instanceof Error; depth += 1) {
-    const inner: unknown = at instanceof AggregateError ? at.errors[0] : at.cause;
-    if (!(inner instanceof Error)) {
-      break;
-    }
-    at = inner;
+  const { cause, errors, name }: Record<string, unknown> = isRecord(error) ? error : {};
+  // Where a host has several addresses there is one for each.
+  const inner: unknown = Array.isArray(errors) ? errors[0] : cause;
+  if (inner !== undefined) {
+    return causeText(inner);
   }
-  if (!(at instanceof Error)) {
-    return String(at);
-  }
-  return at.name === 'TimeoutError' ? `no answer within ${TIMEOUT / 1000} s` : firstLine(at);
+  return name === 'TimeoutError' ? `no answer within ${TIMEOUT / 1000} s` : firstLine(error);
 }

@@ -1,5 +1,6 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { quote, RewriterError } from '../core/errors.ts';
+import { isRecord } from '../core/json-path.ts';
 
 /** Which cluster to read, and as whom; what is absent is found as kubectl does. */
 export interface ClusterChoice {
@@ -54,8 +55,8 @@ function invalid(message: string, cause?: unknown): RewriterError {
   return new RewriterError('KUBECONFIG_INVALID', message, { cause });
 }
 
-/** Parsers add an excerpt of the file, which may hold a token. */
+/** The message of an error, cut: parsers add an excerpt of the file, which may hold a token. */
 export function firstLine(error: unknown): string {
-  const { message } = error as Error;
+  const message = isRecord(error) ? String(error.message) : String(error);
   return message.trim().split('\n', 1)[0] ?? '';
 }
