@@ -35,7 +35,15 @@ describe('generated documentation', () => {
   });
 
   test('is asked for in every page that should have it', async () => {
-    const pages = ['cli', 'configuration', 'decision', 'errors', 'image-map', 'observability'];
+    const pages = [
+      'cli',
+      'configuration',
+      'coverage',
+      'decision',
+      'errors',
+      'image-map',
+      'observability',
+    ];
     const expected = ['README.md', ...pages.map((page) => `docs/${page}.md`)];
     expect([...(await generateDocs()).keys()]).toEqual(expect.arrayContaining(expected));
   });
