@@ -36,15 +36,16 @@ export interface CoverageRow {
 
 /** Makes one row of those that differ in container, pod and digest only; sorted by state, then place. */
 export function mergeRows(rows: readonly CoverageRow[]): CoverageRow[] {
-  const groups = Map.groupBy(rows, (row) => {
-    const { state, namespace, workload, image, runs, reason, webhook, file } = row;
-    return JSON.stringify([state, namespace, workload, image, runs, reason, webhook, file]);
-  });
-  return groups
+  return Map.groupBy(rows, keyOf)
     .values()
     .flatMap(([first, ...others]) => (first === undefined ? [] : [mergeGroup(first, others)]))
     .toArray()
     .sort(byStateAndPlace);
+}
+
+function keyOf(row: CoverageRow): string {
+  const { namespace, workload, image, file, state, runs, reason, webhook } = row;
+  return JSON.stringify([namespace, workload, image, file, state, runs, reason, webhook]);
 }
 
 function mergeGroup(first: CoverageRow, others: readonly CoverageRow[]): CoverageRow {
@@ -65,10 +66,6 @@ function byStateAndPlace(left: CoverageRow, right: CoverageRow): number {
   if (states !== 0) {
     return states;
   }
-  const [before, after] = [placeOf(left), placeOf(right)];
+  const [before, after] = [keyOf(left), keyOf(right)];
   return before < after ? -1 : before > after ? 1 : 0;
-}
-
-function placeOf({ namespace, workload, image, file }: CoverageRow): string {
-  return [namespace ?? '', workload, image, file ?? ''].join('\n');
 }

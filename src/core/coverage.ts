@@ -41,6 +41,7 @@ export class Coverage {
   readonly #controllers = new Controllers();
   readonly #sight = new NamespaceSight();
   readonly #notes: string[] = [];
+  #added = 0;
   #isComplete = true;
 
   constructor(policy: Policy) {
@@ -107,7 +108,7 @@ export class Coverage {
   }
 
   #addObservation(observation: Observation, file: string | null): void {
-    const { namespace, kind, name, isPod, images } = observation;
+    const { apiVersion, kind, namespace, name, isPod, images } = observation;
     if (!isPod) {
       this.#controllers.add(observation);
     }
@@ -118,7 +119,9 @@ export class Coverage {
       const isOurs = classify(subject, this.#policy) !== undefined;
       return isOurs ? [{ observation, observed, original, current, file }] : [];
     });
-    const key = JSON.stringify([file, namespace, kind, name]);
+    this.#added += 1;
+    const identity = name === '' ? this.#added : name;
+    const key = JSON.stringify([file, apiVersion, kind, namespace, identity]);
     if (findings.length > 0) {
       this.#findings.set(key, findings);
     } else {

@@ -21,8 +21,10 @@ export interface ObservedImage {
 
 /** What is seen of one object that is a pod or makes pods. */
 export interface Observation {
-  readonly namespace: string | undefined;
+  readonly apiVersion: string;
   readonly kind: string;
+  readonly namespace: string | undefined;
+  /** Empty in a manifest that has none, as with `generateName`. */
   readonly name: string;
   readonly controller: Controller | undefined;
   /** A pod that exists, not a template of pods to come. */
@@ -43,15 +45,16 @@ export function observe(object: KubernetesObject): Observation | undefined {
   if (workload === undefined || hasFinished(object.kind, status)) {
     return undefined;
   }
-  const { kind, namespace, name = '', templates } = workload;
+  const { apiVersion, kind, namespace, name = '', templates } = workload;
   const metadata = isRecord(object.metadata) ? object.metadata : {};
-  const isPod = object.apiVersion === 'v1' && kind === 'Pod' && typeof status.phase === 'string';
+  const isPod = apiVersion === 'v1' && kind === 'Pod' && typeof status.phase === 'string';
   const annotations = isPod && isRecord(metadata.annotations) ? metadata.annotations : {};
   const originals = readOriginals(annotations[ORIGINAL_IMAGES_ANNOTATION]);
   const pulled = isPod ? pulledImages(status) : new Map<string, string>();
   return {
-    namespace,
+    apiVersion,
     kind,
+    namespace,
     name,
     controller: controllerOf(metadata),
     isPod,

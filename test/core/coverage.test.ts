@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { Coverage, type CoverageReport } from '../../src/core/coverage.ts';
 import type { CoverageRow } from '../../src/core/coverage-row.ts';
+import { listPodImages } from '../../src/core/pod-images.ts';
 import type { Policy } from '../../src/core/policy.ts';
+import { pods, policyOptions } from '../support/arbitraries.ts';
 import {
   controlledBy,
   namespaceOf,
@@ -158,6 +161,27 @@ describe('the rows of a report', () => {
     expect(rowTexts(runningPod('p', IMAGE), runningPod('p', 'nginx'))).toEqual([]);
   });
 
+  it('do not take objects for one that have no name, or another group', () => {
+    const pod = (image: string): object => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { generateName: 'x-' },
+      spec: { containers: [{ image }] },
+    });
+    expect(rowTexts(pod('atlanhq/a:1.0.0'), pod('atlanhq/b:1.0.0'))).toEqual([
+      'covered Pod/- [] atlanhq/a:1.0.0',
+      'covered Pod/- [] atlanhq/b:1.0.0',
+    ]);
+    const other = workloadObject('StatefulSet', 's', 'atlanhq/b:1.0.0');
+    const apiVersion = 'apps.kruise.io/v1beta1';
+    expect(
+      rowTexts(workloadObject('StatefulSet', 's', 'atlanhq/a:1.0.0'), { ...other, apiVersion }),
+    ).toEqual([
+      'covered StatefulSet/s [] atlanhq/a:1.0.0',
+      'covered StatefulSet/s [] atlanhq/b:1.0.0',
+    ]);
+  });
+
   it('read Lists, whose items may lack a kind', () => {
     const { metadata, spec, status } = runningPod('p', IMAGE) as Record<string, unknown>;
     const item = { metadata, spec, status };
@@ -188,6 +212,47 @@ describe('the rows of a report', () => {
       expect(rowTexts(document)).toEqual([]);
     },
   );
+});
+
+describe('a report', () => {
+  const documents = [
+    ENFORCED,
+    namespaceOf('dark'),
+    webhookConfiguration(),
+    webhookConfiguration([webhookEntry('enforce', { failurePolicy: 'Fail' })], 'second'),
+    ...deployment(IMAGE, [
+      podOfSet('mysql-1-a', TARGET, ANNOTATIONS),
+      podOfSet('mysql-1-b', IMAGE),
+      podOfSet('mysql-1-c', 'r.example/old/a:1.4.2', ANNOTATIONS),
+      podOfSet('mysql-1-d', 'r.example/older/a:1.4.2', ANNOTATIONS),
+    ]),
+    workloadObject('CronJob', 'c', 'atlanhq/c:latest', { namespace: 'dark' }),
+    runningPod('p', IMAGE, { namespace: 'dark', pulled: 'b' }),
+    runningPod('q', 'ghcr.io/atlanhq/x:1'),
+  ];
+
+  it('is the same in whatever order objects are added', () => {
+    const expected = coverageOf(documents).report();
+    const orders = fc.shuffledSubarray(documents, { minLength: documents.length });
+    fc.assert(
+      fc.property(orders, (order) => {
+        const { rows, namespaces } = coverageOf(order).report();
+        expect(rows).toEqual(expected.rows);
+        expect(namespaces.map(({ namespace, webhook }) => [namespace, webhook])).toEqual(
+          expected.namespaces.map(({ namespace, webhook }) => [namespace, webhook]),
+        );
+      }),
+    );
+  });
+
+  it('is there for pods of any shape, with no more rows than images', () => {
+    fc.assert(
+      fc.property(fc.array(pods, { maxLength: 4 }), policyOptions.map(policyOf), (list, policy) => {
+        const images = list.flatMap(listPodImages);
+        expect(coverageOf(list, policy).report().rows.length).toBeLessThanOrEqual(images.length);
+      }),
+    );
+  });
 });
 
 describe('a tag that moves', () => {
