@@ -9,11 +9,15 @@ import { buildProgram, EXIT_FAULT, EXIT_FINE, EXIT_USAGE } from '../src/cli/prog
 import { resolveImage } from '../src/cli/resolve.ts';
 import { configJsonSchema } from '../src/config.ts';
 import { admit, REQUEST_REASONS } from '../src/core/admission.ts';
+import { FAILURES } from '../src/core/coverage-failure.ts';
+import { STATES } from '../src/core/coverage-state.ts';
 import { ERROR_CODES } from '../src/core/errors.ts';
 import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from '../src/core/exemption.ts';
 import { LINT_WARNINGS } from '../src/core/map-lint.ts';
+import { MOVING } from '../src/core/moving-tag.ts';
 import { DECIDED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION } from '../src/core/patch.ts';
 import { REASONS, RULES } from '../src/core/policy.ts';
+import { UNSEEN_REASONS } from '../src/core/webhook-sight.ts';
 import { LOG_EVENTS } from '../src/log.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { renderMarkdown } from '../test/bench/render.ts';
@@ -250,7 +254,7 @@ function exitCodes(): string {
       [code(String(EXIT_FINE)), 'Fine.'],
       [
         code(String(EXIT_FAULT)),
-        'A fault was found in a map, a configuration or a review; a map could not be read or published; an export leaves a rule out; or an image is invalid, or unmapped while `unmapped` is not `allow`.',
+        'A fault was found in a map, a configuration, a manifest or a review; a map could not be read or published, or a cluster not read; an export leaves a rule out; an image is invalid, or unmapped while `unmapped` is not `allow`; `rewrite --check` found something to change; or `coverage` found what `--fail-on` names.',
       ],
       [
         code(String(EXIT_USAGE)),
@@ -490,6 +494,10 @@ const GENERATORS: Readonly<Record<string, () => string | Promise<string>>> = {
   reasons: () => meaningTable('Reason', REASONS),
   'request reasons': () => meaningTable('Reason', REQUEST_REASONS),
   'annotations and labels': annotationsAndLabels,
+  'coverage states': () => meaningTable('State', STATES),
+  'coverage failures': () => meaningTable('Name', FAILURES),
+  'unseen reasons': () => meaningTable('Reason', UNSEEN_REASONS),
+  'moving tags': () => meaningTable('Value', MOVING),
   'image map keys': imageMapKeys,
   'example map': () => exampleMap(BY_MAP),
   'precedence map': () => exampleMap(BY_PRECEDENCE),

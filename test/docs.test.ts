@@ -38,6 +38,7 @@ describe('generated documentation', () => {
     const pages = [
       'cli',
       'configuration',
+      'coverage',
       'decision',
       'errors',
       'image-map',

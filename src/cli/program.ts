@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RewriterError } from '../core/errors.ts';
 import { VERSION } from '../version.ts';
+import { addCoverageCommand } from './coverage.ts';
 import { addExportCommand } from './export.ts';
 import { addMapCommand } from './map.ts';
 import { addReplayCommand } from './replay.ts';
@@ -12,7 +13,12 @@ export const EXIT_FAULT = 1;
 export const EXIT_USAGE = 2;
 
 /** Errors of whoever called the command, not of what it looked at. */
-const USAGE_CODES = new Set<string>(['USAGE', 'CONFIG_UNREADABLE', 'MAP_UNREADABLE']);
+const USAGE_CODES = new Set<string>([
+  'USAGE',
+  'CONFIG_UNREADABLE',
+  'MAP_UNREADABLE',
+  'KUBECONFIG_INVALID',
+]);
 
 /** Builds the command line without running it. `finish` is told the exit code of a command. */
 export function buildProgram(finish: (exitCode: number) => void): Command {
@@ -42,6 +48,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
   addReplayCommand(program, finish);
   addMapCommand(program, finish);
   addExportCommand(program);
+  addCoverageCommand(program, finish);
   return program;
 }
 

@@ -1,3 +1,4 @@
+import { controllerOf } from './controller.ts';
 import type { ErrorCode } from './errors.ts';
 import { findExemption, MIRROR_POD_ANNOTATION, SKIP_LABEL } from './exemption.ts';
 import { isRecord } from './json-path.ts';
@@ -273,15 +274,8 @@ function auditAnnotations(
 }
 
 function ownerOf(metadata: Record<string, unknown>): string | undefined {
-  const owners: unknown = metadata.ownerReferences;
-  const controller: unknown = Array.isArray(owners)
-    ? owners.find((owner: unknown) => isRecord(owner) && owner.controller === true)
-    : undefined;
-  if (!isRecord(controller)) {
-    return undefined;
-  }
-  const [kind, name] = [textOf(controller.kind), textOf(controller.name)];
-  return kind === undefined || name === undefined ? undefined : `${kind}/${name}`;
+  const controller = controllerOf(metadata);
+  return controller === undefined ? undefined : `${controller.kind}/${controller.name}`;
 }
 
 function metadataOf(pod: unknown): Record<string, unknown> {

@@ -282,6 +282,27 @@ export const ERROR_CODES = {
     meaning: 'The Kubernetes API refused or did not answer a call that keeps the certificate up.',
     remedy: 'Check the Role and ClusterRole of the release; what is served stays served.',
   },
+  KUBECONFIG_INVALID: {
+    meaning:
+      'There is no kubeconfig, it cannot be read, or it lacks the context that is asked for.',
+    remedy: 'Give `--kubeconfig` and `--context`, or set KUBECONFIG as for kubectl.',
+  },
+  CLUSTER_UNAUTHORIZED: {
+    meaning: 'The API server does not know the caller, or the credentials cannot be had.',
+    remedy: 'Log in again; the same context must work with kubectl.',
+  },
+  CLUSTER_FORBIDDEN: {
+    meaning: 'The caller may list neither pods nor anything that makes them.',
+    remedy: 'Grant the ClusterRole of `docs/coverage.md`, or read single namespaces with `-n`.',
+  },
+  CLUSTER_UNREACHABLE: {
+    meaning: 'The API server did not answer, or its certificate was not accepted.',
+    remedy: 'Check the server and the CA of the context, VPN and proxy variables.',
+  },
+  CLUSTER_READ_FAILED: {
+    meaning: 'The API server answered with an error, or with something that is no answer.',
+    remedy: 'Try again; else see what kubectl says to the same request.',
+  },
   INTERNAL: {
     meaning: 'A fault of this program (HTTP 500); `failurePolicy` decides about the pod.',
     remedy: 'Please report it with the log line.',

@@ -14,6 +14,7 @@ export interface PlacedImage {
 /** What the pods of one template are made from. */
 export interface PodTemplate {
   readonly path: Path;
+  readonly labels: Readonly<Record<string, unknown>>;
   /** Why the webhook would leave these pods alone. */
   readonly exemption: Exemption | undefined;
   readonly images: readonly PlacedImage[];
@@ -33,9 +34,15 @@ interface Placed {
   readonly value: unknown;
 }
 
-interface KubernetesObject extends Record<string, unknown> {
+export interface KubernetesObject extends Record<string, unknown> {
   readonly apiVersion: string;
   readonly kind: string;
+}
+
+/** An object, and where it stands in the document. */
+export interface PlacedObject {
+  readonly path: Path;
+  readonly object: KubernetesObject;
 }
 
 /** Whether a document says what kind of Kubernetes object it is. */
@@ -52,20 +59,30 @@ export function isKubernetesObject(document: unknown): document is KubernetesObj
  * passes over what has the wrong shape, as `listPodImages` does.
  */
 export function listWorkloads(document: unknown): Workload[] {
-  return isKubernetesObject(document) ? workloadsIn(document, []) : [];
+  return listObjects(document).flatMap(workloadOf);
 }
 
-function workloadsIn(object: KubernetesObject, path: Path): Workload[] {
-  const { apiVersion, kind, items, metadata } = object;
-  if (kind.endsWith('List') && Array.isArray(items)) {
-    return items.flatMap((item: unknown, index) => {
-      // The API leaves apiVersion and kind away in the items of a typed list.
-      const typed: unknown = isRecord(item)
-        ? { apiVersion, kind: kind.slice(0, -'List'.length), ...item }
-        : item;
-      return isKubernetesObject(typed) ? workloadsIn(typed, [...path, 'items', index]) : [];
-    });
+/** The Kubernetes object that a document is, or those in it where it is a List. */
+export function listObjects(document: unknown): PlacedObject[] {
+  return isKubernetesObject(document) ? objectsIn(document, []) : [];
+}
+
+function objectsIn(object: KubernetesObject, path: Path): PlacedObject[] {
+  const { apiVersion, kind, items } = object;
+  if (!kind.endsWith('List') || !Array.isArray(items)) {
+    return [{ path, object }];
   }
+  return items.flatMap((item: unknown, index) => {
+    // The API leaves apiVersion and kind away in the items of a typed list.
+    const typed: unknown = isRecord(item)
+      ? { apiVersion, kind: kind.slice(0, -'List'.length), ...item }
+      : item;
+    return isKubernetesObject(typed) ? objectsIn(typed, [...path, 'items', index]) : [];
+  });
+}
+
+function workloadOf({ path, object }: PlacedObject): Workload[] {
+  const { apiVersion, kind, metadata } = object;
   const templates = templatesOf(object, path);
   const { namespace, name } = isRecord(metadata) ? metadata : {};
   return templates.length === 0
@@ -105,9 +122,11 @@ function templatesOf(object: KubernetesObject, path: Path): PodTemplate[] {
 }
 
 function podTemplate({ path, value }: Placed): PodTemplate {
+  const metadata = isRecord(value) ? value.metadata : undefined;
   return {
     path,
-    exemption: findExemption(isRecord(value) ? value.metadata : undefined),
+    labels: labelsOf(metadata),
+    exemption: findExemption(metadata),
     images: listPodImages(value).map((image) => {
       return { image, path: [...path, ...pointerSegments(image)] };
     }),
@@ -161,7 +180,12 @@ function workflowTemplate(
     const container = items?.[Number(index)];
     return container === undefined ? [] : [{ image, path: [...container.path, ...rest] }];
   });
-  return { path: template.path, exemption: findExemption(metadata), images };
+  return {
+    path: template.path,
+    labels: labelsOf(metadata),
+    exemption: findExemption(metadata),
+    images,
+  };
 }
 
 function mergedMetadata(ofWorkflow: unknown, ofTemplate: unknown): unknown {
@@ -172,6 +196,11 @@ function mergedMetadata(ofWorkflow: unknown, ofTemplate: unknown): unknown {
       { ...(outer?.[key] as object | undefined), ...(inner?.[key] as object | undefined) },
     ]),
   );
+}
+
+function labelsOf(metadata: unknown): Record<string, unknown> {
+  const labels = isRecord(metadata) ? metadata.labels : undefined;
+  return isRecord(labels) ? labels : {};
 }
 
 /** The names in pointers of pod images need no unescaping: `/spec/containers/0/image`. */

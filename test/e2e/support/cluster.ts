@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -122,4 +123,28 @@ export async function copyImage(registry: string, from: string, to: string): Pro
     throw new Error(`the registry refused ${to}: ${await put.text()}`);
   }
   return put.headers.get('docker-content-digest') ?? '';
+}
+
+/** Lets a tag point to another image: the same layers, another configuration. */
+export async function republishImage(registry: string, name: string, tag: string): Promise<void> {
+  const url = `http://${registry}/v2/${name}`;
+  const response = await fetch(`${url}/manifests/${tag}`, { headers: { accept: MANIFEST_TYPES } });
+  const manifest = (await response.json()) as Manifest;
+  const old = await fetch(`${url}/blobs/${manifest.config.digest}`);
+  const created = new Date().toISOString();
+  const bytes = JSON.stringify({ ...((await old.json()) as object), created });
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const upload = await fetch(`${url}/blobs/uploads/`, { method: 'POST' });
+  const place = new URL(upload.headers.get('location') ?? '', url);
+  place.searchParams.set('digest', digest);
+  await fetch(place, { method: 'PUT', body: bytes });
+  const config = { ...manifest.config, digest, size: Buffer.byteLength(bytes) };
+  const put = await fetch(`${url}/manifests/${tag}`, {
+    method: 'PUT',
+    headers: { 'content-type': response.headers.get('content-type') ?? '' },
+    body: JSON.stringify({ ...manifest, config }),
+  });
+  if (!put.ok) {
+    throw new Error(`the registry refused ${name}:${tag}: ${await put.text()}`);
+  }
 }
