@@ -8,7 +8,7 @@ import { isKubernetesObject, listWorkloads, type Path } from './workload.ts';
 export const UNHANDLED_REASONS = {
   'not-an-image-field': 'a text that reads like an image in scope, in a place that names no image',
   variable: 'Compose fills a variable in; the image is known only when it runs',
-  shared: 'an anchor gives one text to several pods, and some of them are to be left alone',
+  shared: 'one text gives the image of several pods, and some of them are to be left alone',
 } as const;
 export type UnhandledReason = keyof typeof UNHANDLED_REASONS;
 
