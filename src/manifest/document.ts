@@ -11,7 +11,7 @@ import {
   type Node,
   type Pair,
   parseDocument,
-  type Scalar,
+  Scalar,
   visit,
   type YAMLMap,
 } from 'yaml';
@@ -276,9 +276,12 @@ function valueOf(map: YAMLMap, key: string, follow: Follow): unknown {
   return undefined;
 }
 
-/** The library gives the key `<<` a symbol; in quotes it is a key like any other. */
+/** The library gives the key `<<` a symbol, and a text where it has a tag; in quotes it is a key like any other. */
 function isMerge({ key }: { readonly key: unknown }): boolean {
-  return isScalar(key) && typeof key.value === 'symbol';
+  return (
+    isScalar(key) &&
+    (typeof key.value === 'symbol' || (key.type === Scalar.PLAIN && key.value === '<<'))
+  );
 }
 
 function textValues(document: Document.Parsed): Scalar<string>[] {

@@ -26,8 +26,8 @@ describe('unifiedDiff', () => {
   it('shows three lines around a change, and joins changes that are close', () => {
     const text = numbered(30);
     const edits = [5, 12, 25].map((line) => replacing(text, `line ${line};`, `LINE ${line};`));
-    expect(unifiedDiff('dir/a b.yaml', text, edits)).toBe(`--- dir/a b.yaml
-+++ dir/a b.yaml
+    expect(unifiedDiff('dir/a.yaml', text, edits)).toBe(`--- dir/a.yaml
++++ dir/a.yaml
 @@ -2,14 +2,14 @@
  line 2;
  line 3;
@@ -87,18 +87,18 @@ interface Sample {
 }
 
 /** Applies a diff with the real tools; each must give what `applyEdits` gives. */
-function checkByTools({ text, edits }: Sample): void {
+function checkByTools({ text, edits }: Sample, file = 'file.yaml'): void {
   const folder = mkdtempSync(join(tmpdir(), 'sdr-image-rewriter-test-'));
   try {
     const expected = applyEdits(text, edits);
-    const input = unifiedDiff('file.yaml', text, edits);
+    const input = unifiedDiff(file, text, edits);
     for (const [command, ...args] of [
       ['patch', '--quiet', '--binary', '-p0'],
       ['git', 'apply', '-p0', '--whitespace=nowarn', '-'],
     ] as const) {
-      writeFileSync(join(folder, 'file.yaml'), text);
+      writeFileSync(join(folder, file), text);
       execFileSync(command, args, { cwd: folder, input, env: process.env });
-      expect(readFileSync(join(folder, 'file.yaml'), 'utf8')).toBe(expected);
+      expect(readFileSync(join(folder, file), 'utf8')).toBe(expected);
     }
   } finally {
     rmSync(folder, { recursive: true });
@@ -112,6 +112,10 @@ describe('patch and git apply', () => {
     for (const sample of [text, text.trimEnd(), text.replaceAll('\n', '\r\n')]) {
       checkByTools({ text: sample, edits: rewritten(sample, policy).edits });
     }
+  });
+
+  it('find a file with a space in its name', () => {
+    checkByTools({ text: 'a\n', edits: [{ start: 0, end: 1, text: 'b' }] }, 'a file.yaml');
   });
 
   it('make of any diff the text with the edits', () => {
@@ -137,6 +141,9 @@ describe('patch and git apply', () => {
           })
           .filter(({ edits }) => edits.length > 0),
       );
-    fc.assert(fc.property(samples, checkByTools), { numRuns: 60 });
+    fc.assert(
+      fc.property(samples, (sample) => checkByTools(sample)),
+      { numRuns: 60 },
+    );
   });
 });

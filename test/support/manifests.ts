@@ -33,12 +33,16 @@ export function rewritten(text: string, policy: Policy): ManifestRewrite {
   return rewriteManifest(text, 'file', { policy, reportUnhandled: false });
 }
 
-/** Every document as the yaml library reads it by itself, stream and aliases included. */
+/** Every document as the yaml library reads it by itself, the stream cut and aliases resolved. */
 export function readDocuments(text: string): unknown[] {
   const documents = parseAllDocuments(text, { merge: true });
   return 'empty' in documents
     ? []
-    : documents.map((document) => document.toJS({ maxAliasCount: -1 }) as unknown);
+    : documents.map((document) => {
+        const [error] = document.errors;
+        if (error !== undefined) throw error;
+        return document.toJS({ maxAliasCount: -1 }) as unknown;
+      });
 }
 
 /** The images of a pod after the webhook has answered its creation; undefined where it is denied. */
