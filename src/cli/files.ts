@@ -99,7 +99,8 @@ export async function replaceFiles(replacements: readonly Replacement[]): Promis
       await rename(aside, target);
     }
   } catch (error) {
-    await Promise.all(written.map(({ aside }) => rm(aside, { force: true })));
+    // What went wrong first is told, whatever becomes of the clearing up.
+    await Promise.allSettled(written.map(({ aside }) => rm(aside, { force: true })));
     const { message } = error as Error;
     throw new RewriterError('MANIFEST_WRITE_FAILED', `cannot write ${current}: ${message}`, {
       cause: error,

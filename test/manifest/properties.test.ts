@@ -96,7 +96,7 @@ const texts = fc
     const document = new Document(object, { aliasDuplicateObjects: trait === 'aliases' });
     if (trait === 'aliases') withAliases(document);
     if (trait === 'comments') withComments(document);
-    const text = document.toString(style as Parameters<Document['toString']>[0]);
+    const text = document.toString(style);
     return trait === 'cr lf' ? text.replaceAll('\n', '\r\n') : text;
   })
   .filter((text) => new Set(readDocumentsOrNone(text)).size === 1);
@@ -206,7 +206,7 @@ describe('a rewritten Compose file', () => {
     .map(([inUse, shared, style, hasAliases]) => {
       const document = new Document({ 'x-shared': shared, services: inUse });
       if (hasAliases) withAliases(document);
-      return document.toString(style as Parameters<Document['toString']>[0]);
+      return document.toString(style);
     })
     .filter((text) => readDocumentsOrNone(text).length === 1);
 

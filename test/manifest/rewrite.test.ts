@@ -40,7 +40,7 @@ describe('rewriteManifest', () => {
     ]);
     expect(findings[0]).toEqual({
       document: 2,
-      line: 8,
+      line: 9,
       column: 23,
       kind: 'Pod',
       namespace: null,

@@ -69,7 +69,7 @@ export function compareWithWebhook(
   const documents = readDocuments(after);
   return readDocuments(before).flatMap((document, index) =>
     listWorkloads(document)
-      .filter(({ apiVersion, kind }) => !(apiVersion.startsWith('argo') && /Workflow/.test(kind)))
+      .filter(({ apiVersion, kind }) => !(apiVersion.startsWith('argo') && kind.includes('Workflow')))
       .flatMap(({ kind, templates }) =>
         templates.map(({ path }) => {
           const template = valueAtPath(document, path);
