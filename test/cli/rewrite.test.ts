@@ -147,7 +147,7 @@ describe('rewrite', () => {
     expect(stderr.match(/[ab]\.yaml:\d+:\d+/g)).toEqual(['a.yaml:1:4', 'a.yaml:4:1', 'b.yaml:1:1']);
   });
 
-  it('ends at once where its reader has seen enough', async () => {
+  it('ends at once where its reader has seen enough', () => {
     const text = `${BEFORE}---\n`.repeat(3000);
     const { length } = execFileSync(
       'sh',
