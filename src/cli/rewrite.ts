@@ -54,10 +54,7 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         return;
       }
       tell(files, policy, options);
-      if (deniedImages(files, policy)) {
-        finish(1);
-        return;
-      }
+      refuseDenied(files, policy);
       if (options.write) {
         await replaceFiles(files.filter(isChanged).map(({ file: path, text }) => ({ path, text })));
       }
@@ -97,18 +94,18 @@ function isChanged({ edits }: RewrittenFile): boolean {
   return edits.length > 0;
 }
 
-/** Whether an image is left that the webhook would deny; says so. */
-function deniedImages(files: readonly RewrittenFile[], policy: Policy): boolean {
+/** Throws `MANIFEST_UNMAPPED` where an image is left that the webhook would deny. */
+function refuseDenied(files: readonly RewrittenFile[], policy: Policy): void {
   const images = files.flatMap(({ findings }) =>
     findings.filter(({ outcome }) => outcome === 'unmapped'),
   );
-  if (policy.unmapped !== 'deny' || images.length === 0) {
-    return false;
+  if (policy.unmapped === 'deny' && images.length > 0) {
+    const number = count(images.length, 'image has', 'images have');
+    throw new RewriterError(
+      'MANIFEST_UNMAPPED',
+      `${number} no rule, and the policy says unmapped: deny; nothing was written`,
+    );
   }
-  process.stderr.write(
-    `error: ${count(images.length, 'image has', 'images have')} no rule, and the policy denies them; nothing was written [MANIFEST_UNMAPPED]\n`,
-  );
-  return true;
 }
 
 /** Standard error gets what its reader should know, so that standard output is the result alone. */
