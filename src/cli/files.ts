@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Stats } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
 import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
 
 /** Reads a configuration file. Throws `CONFIG_UNREADABLE`. */
@@ -46,9 +46,10 @@ async function listInput(path: string): Promise<string[]> {
   if (!isFolder) {
     return [path];
   }
-  const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  const entries = await readFolder(path);
   const files = entries
-    .filter((entry) => entry.isFile() && MANIFEST_FILE.test(entry.name))
+    // A link counts as what it leads to; a mounted ConfigMap is made of them.
+    .filter((entry) => !entry.isDirectory() && MANIFEST_FILE.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((file) => !relative(path, file).split(sep).some(isPassedOver))
     .sort();
@@ -58,26 +59,50 @@ async function listInput(path: string): Promise<string[]> {
   return files;
 }
 
+async function readFolder(path: string): Promise<Dirent[]> {
+  try {
+    return await readdir(path, { recursive: true, withFileTypes: true });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new RewriterError('USAGE', `cannot read the folder: ${message}`, { cause: error });
+  }
+}
+
 function isPassedOver(name: string): boolean {
   return name.startsWith('.') || name === 'node_modules';
 }
 
+/** A file and the text that it is to have. */
+export interface Replacement {
+  readonly path: string;
+  readonly text: string;
+}
+
 /**
- * Puts a text in the place of a file: written aside and renamed, so that a reader or a crash meets the
- * old one or the new one. Mode and owner stay, and so does a link. Throws `MANIFEST_WRITE_FAILED`.
+ * Puts texts in the place of files, all or none: each is written aside, and once all are, they are
+ * renamed, so that a reader or a crash meets the old file or the new one. Mode and owner stay, and so
+ * does a link. Throws `MANIFEST_WRITE_FAILED`.
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  let aside: string | undefined;
+export async function replaceFiles(replacements: readonly Replacement[]): Promise<void> {
+  const written: { readonly path: string; readonly aside: string; readonly target: string }[] = [];
+  let current = '';
   try {
-    const target = await realpath(path);
-    const old = await stat(target);
-    aside = `${target}.${randomUUID()}.tmp`;
-    await writeAside(aside, text, old);
-    await rename(aside, target);
+    for (const { path, text } of replacements) {
+      current = path;
+      const target = await realpath(path);
+      const aside = join(dirname(target), `.${randomUUID()}.tmp`);
+      written.push({ path, aside, target });
+      await writeAside(aside, text, await stat(target));
+    }
+    for (const { path, aside, target } of written) {
+      current = path;
+      await rename(aside, target);
+    }
   } catch (error) {
-    if (aside !== undefined) await rm(aside, { force: true });
+    // What went wrong first is told, whatever becomes of the clearing up.
+    await Promise.allSettled(written.map(({ aside }) => rm(aside, { force: true })));
     const { message } = error as Error;
-    throw new RewriterError('MANIFEST_WRITE_FAILED', `cannot write ${path}: ${message}`, {
+    throw new RewriterError('MANIFEST_WRITE_FAILED', `cannot write ${current}: ${message}`, {
       cause: error,
     });
   }

@@ -6,7 +6,7 @@ import { type Policy, REASONS } from '../core/policy.ts';
 import { type Finding, type ManifestRewrite, rewriteManifest } from '../manifest/rewrite.ts';
 import { decodeText } from '../manifest/text.ts';
 import { unifiedDiff } from '../manifest/unified-diff.ts';
-import { listInputFiles, readInput, replaceFile } from './files.ts';
+import { listInputFiles, readInput, replaceFiles } from './files.ts';
 import { count, outcomeStyle, paint, renderJsonLines, renderTable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
 
@@ -54,12 +54,9 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         return;
       }
       tell(files, policy, options);
-      if (deniedImages(files, policy)) {
-        finish(1);
-        return;
-      }
+      refuseDenied(files, policy);
       if (options.write) {
-        await writeAll(files);
+        await replaceFiles(files.filter(isChanged).map(({ file: path, text }) => ({ path, text })));
       }
       process.stdout.write(render(files, options));
       finish(options.check && files.some(isChanged) ? 1 : 0);
@@ -97,24 +94,18 @@ function isChanged({ edits }: RewrittenFile): boolean {
   return edits.length > 0;
 }
 
-async function writeAll(files: readonly RewrittenFile[]): Promise<void> {
-  for (const { file, text } of files.filter(isChanged)) {
-    await replaceFile(file, text);
-  }
-}
-
-/** Whether an image is left that the webhook would deny; says so. */
-function deniedImages(files: readonly RewrittenFile[], policy: Policy): boolean {
+/** Throws `MANIFEST_UNMAPPED` where an image is left that the webhook would deny. */
+function refuseDenied(files: readonly RewrittenFile[], policy: Policy): void {
   const images = files.flatMap(({ findings }) =>
     findings.filter(({ outcome }) => outcome === 'unmapped'),
   );
-  if (policy.unmapped !== 'deny' || images.length === 0) {
-    return false;
+  if (policy.unmapped === 'deny' && images.length > 0) {
+    const number = count(images.length, 'image has', 'images have');
+    throw new RewriterError(
+      'MANIFEST_UNMAPPED',
+      `${number} no rule, and the policy says unmapped: deny; nothing was written`,
+    );
   }
-  process.stderr.write(
-    `error: ${count(images.length, 'image has', 'images have')} no rule, and the policy denies them; nothing was written [MANIFEST_UNMAPPED]\n`,
-  );
-  return true;
 }
 
 /** Standard error gets what its reader should know, so that standard output is the result alone. */
@@ -220,13 +211,19 @@ function summary(files: readonly RewrittenFile[], { write }: CommandOptions): st
     .join('');
 }
 
+const BYTE_ORDER_MARK = '\uFEFF';
+
 /** Several files become one stream of documents, as `kubectl apply -f -` reads it. */
 function concatenation(files: readonly RewrittenFile[]): string {
   return files
     .map(({ text }, index) => {
-      const isLast = index === files.length - 1;
-      const end = isLast || text.endsWith('\n') ? '' : '\n';
-      return `${index > 0 && !text.startsWith('---') ? '---\n' : ''}${text}${end}`;
+      if (index === 0) return text;
+      const before = files[index - 1]?.text ?? '';
+      const newline = before === '' || before.endsWith('\n') ? '' : '\n';
+      // A byte order mark belongs at the beginning of a stream, and a directive behind the end of a document.
+      const rest = text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+      const marker = /^---(?:\s|$)/.test(rest) ? '' : '---\n';
+      return newline + (/^(?:[ \t]*(?:#.*)?\r?\n)*%/.test(rest) ? '...\n' : marker) + rest;
     })
     .join('');
 }

@@ -8,7 +8,7 @@ import { isKubernetesObject, listWorkloads, type Path } from './workload.ts';
 export const UNHANDLED_REASONS = {
   'not-an-image-field': 'a text that reads like an image in scope, in a place that names no image',
   variable: 'Compose fills a variable in; the image is known only when it runs',
-  shared: 'an anchor gives one text to several pods, and some of them are to be left alone',
+  shared: 'one text gives the image of several pods, and some of them are to be left alone',
 } as const;
 export type UnhandledReason = keyof typeof UNHANDLED_REASONS;
 
@@ -79,7 +79,8 @@ export function isFragment(document: unknown, topLevelKey: unknown): boolean {
 
 /** Texts inside a text that read like an image in scope, such as in `--image=docker.io/team/app:1`. */
 export function findImageTexts(text: string, policy: Policy): string[] {
-  const words = text.match(/[A-Za-z0-9[][A-Za-z0-9._:@/[\]-]*[A-Za-z0-9]/g) ?? [];
+  // Letters and signs by turns: a class that holds both would take quadratic time on `[[[[…`.
+  const words = text.match(/[A-Za-z0-9[]+(?:[._:@/\]-]+[A-Za-z0-9[]+)*/g) ?? [];
   return words
     .map((word) => word.replace(/^[a-z-]+:\/\//, ''))
     .filter((word) => word.includes('/') && isInScope(word, policy));

@@ -1,6 +1,6 @@
 import { type Exemption, findExemption } from './exemption.ts';
 import { isRecord } from './json-path.ts';
-import { listPodImages, type PodImage } from './pod-images.ts';
+import { IMAGE_FIELDS, listPodImages, type PodImage } from './pod-images.ts';
 
 /** Keys and indexes from the root of a document to a value in it. */
 export type Path = readonly (string | number)[];
@@ -117,8 +117,11 @@ function templatesOf(object: KubernetesObject, path: Path): PodTemplate[] {
     'spec',
     'template',
   );
-  // Every built-in kind has it here, and so do Rollouts, Knative Services and many others.
-  return Array.isArray(child(template, 'spec', 'containers').value) ? [podTemplate(template)] : [];
+  // Every built-in kind has it here, and so do Rollouts, Knative Services and many others. What is
+  // merged into one, such as a patch for kustomize, may have init containers or volumes only.
+  return IMAGE_FIELDS.some((field) => Array.isArray(child(template, 'spec', field).value))
+    ? [podTemplate(template)]
+    : [];
 }
 
 function podTemplate({ path, value }: Placed): PodTemplate {
@@ -135,11 +138,12 @@ function podTemplate({ path, value }: Placed): PodTemplate {
 
 /** https://argo-workflows.readthedocs.io/en/latest/fields/#workflowspec */
 function workflowTemplates(workflow: Placed): PodTemplate[] {
-  const labels = child(workflow, 'podMetadata').value;
+  const defaults = child(workflow, 'templateDefaults');
+  // What every pod gets, each going over what stands before it; the template's own goes over both.
+  const metadata = [child(workflow, 'podMetadata').value, child(defaults, 'metadata').value];
   const volumes = elements(child(workflow, 'volumes'));
-  return [child(workflow, 'templateDefaults'), ...elements(child(workflow, 'templates'))].flatMap(
-    (template) =>
-      withInlineTemplates(template).map((each) => workflowTemplate(each, labels, volumes)),
+  return [defaults, ...elements(child(workflow, 'templates'))].flatMap((template) =>
+    withInlineTemplates(template).map((each) => workflowTemplate(each, metadata, volumes)),
   );
 }
 
@@ -155,7 +159,7 @@ function withInlineTemplates(template: Placed): Placed[] {
 
 function workflowTemplate(
   template: Placed,
-  podMetadata: unknown,
+  sharedMetadata: readonly unknown[],
   sharedVolumes: readonly Placed[],
 ): PodTemplate {
   const main = [child(template, 'container'), child(template, 'script')].map(({ path, value }) => {
@@ -173,7 +177,7 @@ function workflowTemplate(
   const spec = Object.fromEntries(
     Object.entries(fields).map(([field, items]) => [field, items.map(({ value }) => value)]),
   );
-  const metadata = mergedMetadata(podMetadata, child(template, 'metadata').value);
+  const metadata = mergedMetadata([...sharedMetadata, child(template, 'metadata').value]);
   const images = listPodImages({ spec }).flatMap((image): PlacedImage[] => {
     const [, field = '', index, ...rest] = pointerSegments(image);
     const items = (fields as Record<string, readonly Placed[]>)[field];
@@ -188,14 +192,10 @@ function workflowTemplate(
   };
 }
 
-function mergedMetadata(ofWorkflow: unknown, ofTemplate: unknown): unknown {
-  const [outer, inner] = [ofWorkflow, ofTemplate].map((each) => (isRecord(each) ? each : {}));
-  return Object.fromEntries(
-    ['labels', 'annotations'].map((key) => [
-      key,
-      { ...(outer?.[key] as object | undefined), ...(inner?.[key] as object | undefined) },
-    ]),
-  );
+function mergedMetadata(parts: readonly unknown[]): unknown {
+  const merge = (key: string): object =>
+    Object.assign({}, ...parts.map((part) => (isRecord(part) ? part[key] : undefined))) as object;
+  return { labels: merge('labels'), annotations: merge('annotations') };
 }
 
 function labelsOf(metadata: unknown): Record<string, unknown> {

@@ -5,11 +5,13 @@ import {
   isCollection,
   isMap,
   isNode,
+  isPair,
   isScalar,
   isSeq,
   type Node,
+  type Pair,
   parseDocument,
-  type Scalar,
+  Scalar,
   visit,
   type YAMLMap,
 } from 'yaml';
@@ -82,16 +84,16 @@ export function splitDocuments(text: string): { source: string; offset: number }
 export function readDocument(source: string): ManifestDocument | { readonly fault: DocumentFault } {
   const document = parseDocument(source, {
     merge: true,
-    uniqueKeys: true,
+    // The library compares each key with all others of its map; `checkMap` looks them up.
+    uniqueKeys: false,
     prettyErrors: false,
     logLevel: 'silent',
   });
   const [error] = document.errors;
   if (error !== undefined) {
-    const [at] = error.pos;
-    const isTwice = error.code === 'DUPLICATE_KEY';
-    const message = isTwice ? duplicateMessage(source, at) : error.message;
-    return { fault: { offset: at, message } };
+    const isTooDeep = error.code === 'RESOURCE_EXHAUSTION';
+    const message = isTooDeep ? 'maps and lists are nested too deeply to be read' : error.message;
+    return { fault: { offset: error.pos[0], message } };
   }
   const { targets, aliases, fault } = readLinks(document);
   if (fault !== undefined) {
@@ -108,11 +110,6 @@ export function readDocument(source: string): ManifestDocument | { readonly faul
   };
 }
 
-function duplicateMessage(source: string, at: number): string {
-  const key = /^[^\r\n]*?(?=\s*:(?:\s|$)|\s*$)/m.exec(source.slice(at, at + 200))?.[0] ?? '';
-  return `the key ${quote(key)} stands twice in one map, and readers keep one of the two; remove one`;
-}
-
 interface Links {
   readonly targets: ReadonlyMap<Alias, Node>;
   readonly aliases: ReadonlyMap<Node, readonly Alias[]>;
@@ -124,6 +121,7 @@ function readLinks(document: Document.Parsed): Links {
   const anchors = new Map<string, Node>();
   const targets = new Map<Alias, Node>();
   const aliases = new Map<Node, Alias[]>();
+  const maps: YAMLMap[] = [];
   let fault: DocumentFault | undefined;
   const complain = (node: Node, message: string): symbol => {
     fault = { offset: startOf(node), message };
@@ -159,9 +157,84 @@ function readLinks(document: Document.Parsed): Links {
       if (node.anchor !== undefined) {
         anchors.set(node.anchor, node);
       }
+      if (isMap(node)) {
+        maps.push(node);
+      }
     },
   });
+  const follow = followerOf(targets);
+  fault ??= maps
+    .values()
+    .map((map) => checkMap(map, follow))
+    .find((found) => found !== undefined);
+  fault ??= findExplosion(document, follow);
   return { targets, aliases, fault };
+}
+
+type Follow = (node: unknown) => unknown;
+
+function followerOf(targets: ReadonlyMap<Alias, Node>): Follow {
+  return (node) => (isAlias(node) ? targets.get(node) : node);
+}
+
+function checkMap(map: YAMLMap, follow: Follow): DocumentFault | undefined {
+  const known = new Set<string>();
+  for (const pair of map.items) {
+    if (isMerge(pair)) {
+      const merged = follow(pair.value);
+      const sources = isSeq(merged) ? merged.items : [merged];
+      if (!sources.every((source) => isMap(follow(source)))) {
+        const message = '<< merges maps only; give it a map, an alias of one, or a list of these';
+        return { offset: startOf(pair.key as Node), message };
+      }
+      continue;
+    }
+    const key = keyOf(pair, follow);
+    if (known.has(key)) {
+      const message = `the key ${quote(key)} stands twice in one map, and readers keep one of the two; remove one`;
+      return { offset: startOf(pair.key as Node), message };
+    }
+    known.add(key);
+  }
+  return undefined;
+}
+
+/** The key as it is in the value of the document: always a text, and empty for null. */
+function keyOf({ key }: Pair, follow: Follow): string {
+  const found = follow(key);
+  return isScalar<string | number | boolean | null>(found) ? String(found.value ?? '') : '';
+}
+
+/** Values that aliases may add to a document. A few lines of them can stand for more than any memory holds. */
+const MAX_ALIASED_VALUES = 1_000_000;
+
+function findExplosion(document: Document.Parsed, follow: Follow): DocumentFault | undefined {
+  const counts = new Map<unknown, number>();
+  // Without aliases, each value has at least one character.
+  const limit = MAX_ALIASED_VALUES + document.range[2];
+  let fault: DocumentFault | undefined;
+  const count = (node: unknown): number => {
+    const target = follow(node);
+    if (isPair(target)) {
+      return count(target.key) + count(target.value);
+    }
+    if (!isCollection(target)) {
+      return 1;
+    }
+    const known = counts.get(target);
+    if (known !== undefined) {
+      return known;
+    }
+    const total = target.items.reduce<number>((sum, item) => sum + count(item), 1);
+    counts.set(target, total);
+    if (total > limit) {
+      const message = 'the aliases in here stand for too many values; write fewer of them';
+      fault ??= { offset: startOf(target), message };
+    }
+    return total;
+  };
+  count(document.contents);
+  return fault;
 }
 
 function startOf(node: Node | null): number {
@@ -173,7 +246,7 @@ function findScalar(
   path: Path,
   targets: ReadonlyMap<Alias, Node>,
 ): FoundScalar | undefined {
-  const follow = (node: unknown): unknown => (isAlias(node) ? targets.get(node) : node);
+  const follow = followerOf(targets);
   let node: unknown = root;
   for (const segment of path) {
     const parent = follow(node);
@@ -185,8 +258,8 @@ function findScalar(
 }
 
 /** The map's own key first, then those that `<<` merges in, of which the first wins. */
-function valueOf(map: YAMLMap, key: string, follow: (node: unknown) => unknown): unknown {
-  const own = map.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === key);
+function valueOf(map: YAMLMap, key: string, follow: Follow): unknown {
+  const own = map.items.find((pair) => !isMerge(pair) && keyOf(pair, follow) === key);
   if (own !== undefined) {
     return own.value;
   }
@@ -203,9 +276,12 @@ function valueOf(map: YAMLMap, key: string, follow: (node: unknown) => unknown):
   return undefined;
 }
 
-/** The library gives the key `<<` a symbol; in quotes it is a key like any other. */
+/** The library gives the key `<<` a symbol, and a text where it has a tag; in quotes it is a key like any other. */
 function isMerge({ key }: { readonly key: unknown }): boolean {
-  return isScalar(key) && typeof key.value === 'symbol';
+  return (
+    isScalar(key) &&
+    (typeof key.value === 'symbol' || (key.type === Scalar.PLAIN && key.value === '<<'))
+  );
 }
 
 function textValues(document: Document.Parsed): Scalar<string>[] {

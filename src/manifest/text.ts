@@ -20,27 +20,23 @@ export interface Edit {
  * for anything else, such as a binary file.
  */
 export function decodeText(bytes: Uint8Array, file: string): string {
-  const lenient = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
-  const fault = lenient.search(/\0/);
-  const isUtf8 = fault < 0 && isSound(bytes);
-  if (isUtf8) {
-    return lenient;
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const text = decoder.decode(bytes);
+  // What is no UTF-8 was decoded as U+FFFD, and does not come back as it was.
+  const encoded = new TextEncoder().encode(text);
+  const broken = encoded.findIndex((byte, index) => byte !== bytes[index]);
+  const faults = [
+    text.indexOf('\0'),
+    broken < 0 ? -1 : decoder.decode(bytes.subarray(0, broken)).length,
+  ].filter((offset) => offset >= 0);
+  if (faults.length === 0) {
+    return text;
   }
-  const offset = fault >= 0 ? fault : lenient.indexOf('\uFFFD');
-  const { line, column } = new LineIndex(lenient).position(offset);
+  const { line, column } = new LineIndex(text).position(Math.min(...faults));
   throw new RewriterError(
     'MANIFEST_NOT_TEXT',
     `${file}:${line}:${column}: this is no UTF-8 text; only YAML and JSON files can be rewritten`,
   );
-}
-
-function isSound(bytes: Uint8Array): boolean {
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Finds the line of an offset in O(log n). */

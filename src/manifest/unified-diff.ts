@@ -26,7 +26,9 @@ export function unifiedDiff(file: string, text: string, edits: readonly Edit[]):
     shift += hunk.growth;
     return hunk.text;
   });
-  return `--- ${file}\n+++ ${file}\n${parts.join('')}`;
+  // Without the tab, `patch` takes a name to end at its first space.
+  const name = file.includes(' ') ? `${file}\t` : file;
+  return `--- ${name}\n+++ ${name}\n${parts.join('')}`;
 }
 
 function findChanges(text: string, edits: readonly Edit[], index: LineIndex): Change[] {
