@@ -1,8 +1,7 @@
-import { readdir, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
-import { LineCounter, parseAllDocuments } from 'yaml';
 import { RewriterError } from '../core/errors.ts';
-import { readInput } from './files.ts';
+import { readDocument, splitDocuments } from '../manifest/document.ts';
+import { decodeText, LineIndex } from '../manifest/text.ts';
+import { listInputFiles, readInput } from './files.ts';
 
 /** One document of a manifest. */
 export interface ManifestDocument {
@@ -12,48 +11,16 @@ export interface ManifestDocument {
   readonly document: unknown;
 }
 
-const MANIFEST_NAME = /\.(?:ya?ml|json)$/;
-
 /**
- * Reads the documents of files, of all *.yaml, *.yml and *.json below directories (hidden ones and
- * node_modules are passed over), and of standard input for `-`. Throws `MANIFEST_NOT_YAML` where one does not parse, `USAGE` where there is none.
+ * Reads the documents of files, folders and standard input, as `rewrite` does. Throws `USAGE`,
+ * `MANIFEST_NOT_TEXT` and `MANIFEST_NOT_YAML`.
  */
 export async function* readManifests(
   paths: readonly string[],
 ): AsyncGenerator<ManifestDocument, void> {
-  for (const path of paths) {
-    for (const file of await listFiles(path)) {
-      yield* parseManifest(file, (await readInput(file)).toString('utf8'));
-    }
-  }
-}
-
-async function listFiles(path: string): Promise<string[]> {
-  const isFolder = path !== '-' && (await isDirectory(path));
-  if (!isFolder) {
-    return [path];
-  }
-  const entries = await readdir(path, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile() && MANIFEST_NAME.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !relative(path, file).split(sep).some(isPassedOver));
-  if (files.length === 0) {
-    throw new RewriterError('USAGE', `${path} has no file that ends in .yaml, .yml or .json`);
-  }
-  return files.sort();
-}
-
-function isPassedOver(name: string): boolean {
-  return name.startsWith('.') || name === 'node_modules';
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch {
-    // Reading it will say what is wrong.
-    return false;
+  for (const path of await listInputFiles(paths)) {
+    const file = path === '-' ? 'stdin' : path;
+    yield* parseManifest(file, decodeText(await readInput(path), file));
   }
 }
 
@@ -63,17 +30,16 @@ function* parseManifest(file: string, text: string): Generator<ManifestDocument,
     yield { file, line: 1, document: json };
     return;
   }
-  const lineCounter = new LineCounter();
-  for (const parsed of parseAllDocuments(text, { lineCounter, merge: true, logLevel: 'error' })) {
-    const [fault] = parsed.errors;
-    if (fault !== undefined) {
-      const { line, col } = lineCounter.linePos(fault.pos[0]);
-      const [message = ''] = fault.message.split(/ at line |\n/);
-      throw new RewriterError('MANIFEST_NOT_YAML', `${file}:${line}:${col}: ${message}`);
+  const index = new LineIndex(text);
+  for (const { source, offset } of splitDocuments(text)) {
+    const document = readDocument(source);
+    if ('fault' in document) {
+      const { line, column } = index.position(offset + document.fault.offset);
+      const { message } = document.fault;
+      throw new RewriterError('MANIFEST_NOT_YAML', `${file}:${line}:${column}: ${message}`);
     }
-    const start = parsed.contents?.range[0] ?? 0;
-    const { line } = lineCounter.linePos(start);
-    yield { file, line, document: toValue(parsed, `${file}:${line}`) };
+    const { line } = index.position(offset + document.start);
+    yield { file, line, document: document.value };
   }
 }
 
@@ -86,15 +52,5 @@ function parseJson(text: string): unknown {
     return JSON.parse(text) as unknown;
   } catch {
     return undefined;
-  }
-}
-
-/** Aliases are resolved here, where an unknown or an endless one is found. */
-function toValue(parsed: { toJS(): unknown }, place: string): unknown {
-  try {
-    return parsed.toJS();
-  } catch (error) {
-    const { message } = error as Error;
-    throw new RewriterError('MANIFEST_NOT_YAML', `${place}: ${message}`, { cause: error });
   }
 }

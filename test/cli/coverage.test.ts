@@ -120,8 +120,8 @@ describe('coverage of manifests', () => {
     expect(stdout).toBe(
       [
         'STATE   NAMESPACE  WORKLOAD            PODS  IMAGE            PULLED FROM  TARGET                               WHY                 TAG    FILE',
-        `unseen  sdr        Pod/new             new   ${IMAGE}  docker.io    ${TARGET}  namespace-selector  moved  -:1`,
-        `unseen  sdr        ReplicaSet/mysql-1  old   ${IMAGE}  docker.io    ${TARGET}  namespace-selector  moved  -:1`,
+        `unseen  sdr        Pod/new             new   ${IMAGE}  docker.io    ${TARGET}  namespace-selector  moved  stdin:1`,
+        `unseen  sdr        ReplicaSet/mysql-1  old   ${IMAGE}  docker.io    ${TARGET}  namespace-selector  moved  stdin:1`,
         '',
         'NAMESPACE  WEBHOOK  WHY',
         'sdr        none     rewriter/enforce.sdr-image-rewriter.io wants sdr-image-rewriter.io/mode In [enforce], and it is missing',
@@ -149,10 +149,10 @@ describe('coverage of manifests', () => {
   });
 
   it.each([
-    ['a fault of syntax', 'a: 1\nb: [1\nc: 2\n', /-:3:1: /],
-    ['a fault in a later document', 'a: 1\n---\nb: "x\n', /-:\d+:\d+: /],
-    ['an unknown alias', 'a: *b\n', /-:1: .*b/],
-    ['JSON that is cut off', '{"kind": "Pod", "spec": {', /-:1:\d+: /],
+    ['a fault of syntax', 'a: 1\nb: [1\nc: 2\n', /stdin:3:1: /],
+    ['a fault in a later document', 'a: 1\n---\nb: "x\n', /stdin:\d+:\d+: /],
+    ['an unknown alias', 'a: *b\n', /stdin:1:4: .*b/],
+    ['JSON that is cut off', '{"kind": "Pod", "spec": {', /stdin:1:\d+: /],
   ])('names file, line and column of %s', async (_title, text, place) => {
     const { code, stdout, stderr } = await coverage([...CONFIG, '-f', '-'], text);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
