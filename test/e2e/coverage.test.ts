@@ -189,6 +189,19 @@ describe('coverage of a real cluster', () => {
     expect(rowOf(found, 'Pod/dark')).toMatchObject({ moving: 'floating-tag', webhook: 'none' });
   });
 
+  it('names a pod that stays at its source because policy says so', async () => {
+    const { apiVersion, sources } = CONFIG;
+    const open = JSON.stringify({ apiVersion, sources, procurement: 'public' });
+    const path = await workspace.write('public.json', open);
+    const args = ['coverage', '--config', path, '-n', ENFORCED, '--output', 'json'];
+    const { stdout } = await runProgram(args);
+    const found = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    expect(rowOf(found, 'Pod/old')).toMatchObject({ state: 'public', target: null });
+  });
+
   it('says of each namespace what the webhook sees, and why it sees none', async () => {
     const namespaces = (await lines()).filter(({ type }) => type === 'namespace');
     expect(namespaces).toEqual([
