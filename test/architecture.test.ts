@@ -8,7 +8,9 @@ function readSource(path: string): string {
   return readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 }
 
-const CORE = readdirSync(new URL('core/', SOURCE)).map((name) => `src/core/${name}`);
+const CORE = readdirSync(new URL('core/', SOURCE), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => `src/core/${name}`);
 
 describe('the pure core', () => {
   it('has the files that the tests mirror', () => {

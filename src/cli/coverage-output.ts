@@ -1,6 +1,6 @@
-import type { CoverageReport } from '../core/coverage.ts';
-import type { CoverageRow } from '../core/coverage-row.ts';
-import { canonical, type State, STATES } from '../core/coverage-state.ts';
+import type { CoverageReport } from '../core/coverage/report.ts';
+import type { CoverageRow } from '../core/coverage/row.ts';
+import { canonical, type State, STATES } from '../core/coverage/state.ts';
 import { isInvalid } from '../core/errors.ts';
 import { parseReference } from '../core/reference.ts';
 import { type Column, count, paint, renderJsonLines, renderTable } from './output.ts';

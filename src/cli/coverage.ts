@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { Coverage } from '../core/coverage.ts';
-import { type Failure, FAILURES, hasFailure, isFailure } from '../core/coverage-failure.ts';
+import { Coverage } from '../core/coverage/report.ts';
+import { type Failure, FAILURES, hasFailure, isFailure } from '../core/coverage/failure.ts';
 import { coverageJson, coverageText } from './coverage-output.ts';
 import { readManifests } from './manifests.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';

@@ -1,4 +1,4 @@
-import type { Coverage } from '../core/coverage.ts';
+import type { Coverage } from '../core/coverage/report.ts';
 import { quote, RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 import { type ApiReader, messageOf } from './api-reader.ts';

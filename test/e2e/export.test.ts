@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
-import { exportAdmissionPolicy } from '../../src/core/export-admission-policy.ts';
+import { exportAdmissionPolicy } from '../../src/core/export/admission-policy.ts';
 import { createPolicy, type PolicySettings } from '../../src/core/policy.ts';
 import { imageTexts, policyOptions } from '../support/arbitraries.ts';
 import { digestOf } from '../support/digests.ts';

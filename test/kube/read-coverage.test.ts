@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Coverage, type CoverageReport } from '../../src/core/coverage.ts';
+import { Coverage, type CoverageReport } from '../../src/core/coverage/report.ts';
 import { connectApi } from '../../src/kube/api-reader.ts';
 import { readCoverage } from '../../src/kube/read-coverage.ts';
 import {

@@ -69,7 +69,9 @@ export function compareWithWebhook(
   const documents = readDocuments(after);
   return readDocuments(before).flatMap((document, index) =>
     listWorkloads(document)
-      .filter(({ apiVersion, kind }) => !(apiVersion.startsWith('argo') && kind.includes('Workflow')))
+      .filter(
+        ({ apiVersion, kind }) => !(apiVersion.startsWith('argo') && kind.includes('Workflow')),
+      )
       .flatMap(({ kind, templates }) =>
         templates.map(({ path }) => {
           const template = valueAtPath(document, path);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { controllerOf } from '../../src/core/controller.ts';
-import { type Controlled, Controllers } from '../../src/core/controllers.ts';
+import { controllerOf } from '../../../src/core/controller.ts';
+import { type Controlled, Controllers } from '../../../src/core/coverage/controllers.ts';
 
 function object(kind: string, name: string, above?: readonly [string, string]): Controlled {
   const controller = above && { kind: above[0], name: above[1] };

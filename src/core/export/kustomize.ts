@@ -1,8 +1,8 @@
-import type { ObjectExport } from './export-mirror-sets.ts';
-import { type LeftOut, readNameRules, ruleText } from './export-rules.ts';
-import { createPolicy, type Decision, type Policy, type PolicySettings } from './policy.ts';
-import { isInvalid } from './errors.ts';
-import { DOCKER_HUB, HUB_ALIASES, isRegistry, parseReference } from './reference.ts';
+import type { ObjectExport } from './mirror-sets.ts';
+import { type LeftOut, readNameRules, ruleText } from './rules.ts';
+import { createPolicy, type Decision, type Policy, type PolicySettings } from '../policy.ts';
+import { isInvalid } from '../errors.ts';
+import { DOCKER_HUB, HUB_ALIASES, isRegistry, parseReference } from '../reference.ts';
 
 interface KustomizeImage {
   /** A regular expression to kustomize, which puts it between `^` and the tag unquoted. */

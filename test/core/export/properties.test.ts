@@ -1,23 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { exportHostsToml } from '../../src/core/export-hosts-toml.ts';
-import { exportKustomize, exportKustomizeFor } from '../../src/core/export-kustomize.ts';
-import { exportMirrorSets } from '../../src/core/export-mirror-sets.ts';
-import { exportRegistriesConf } from '../../src/core/export-registries-conf.ts';
-import type { LeftOut } from '../../src/core/export-rules.ts';
-import type { PolicySettings } from '../../src/core/policy.ts';
-import { createPolicy } from '../../src/core/policy.ts';
-import { policyOptions, references } from '../support/arbitraries.ts';
-import { kustomized, type KustomizeEntry } from '../support/kustomize.ts';
-import { settingsOf } from '../support/policies.ts';
-import { referenceOf } from '../support/references.ts';
+import { exportHostsToml } from '../../../src/core/export/hosts-toml.ts';
+import { exportKustomize, exportKustomizeFor } from '../../../src/core/export/kustomize.ts';
+import { exportMirrorSets } from '../../../src/core/export/mirror-sets.ts';
+import { exportRegistriesConf } from '../../../src/core/export/registries-conf.ts';
+import type { LeftOut } from '../../../src/core/export/rules.ts';
+import type { PolicySettings } from '../../../src/core/policy.ts';
+import { createPolicy } from '../../../src/core/policy.ts';
+import { policyOptions, references } from '../../support/arbitraries.ts';
+import { kustomized, type KustomizeEntry } from '../../support/kustomize.ts';
+import { settingsOf } from '../../support/policies.ts';
+import { referenceOf } from '../../support/references.ts';
 import {
   pulledBy,
   pullText,
   type RegistryTables,
   registryTables,
   runtimeReference,
-} from '../support/runtimes.ts';
+} from '../../support/runtimes.ts';
 
 const hubHosts = fc.constantFrom('registry-1.docker.io', 'registry.hub.docker.com');
 const images = fc.oneof(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readSelector, unmetRequirements, unmetText } from '../../src/core/label-selector.ts';
+import { readSelector, unmetRequirements, unmetText } from '../../../src/core/coverage/label-selector.ts';
 
 const LABELS = { mode: 'enforce', team: 'data' };
 

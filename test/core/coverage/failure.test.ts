@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CoverageReport } from '../../src/core/coverage.ts';
-import { type Failure, FAILURES, hasFailure } from '../../src/core/coverage-failure.ts';
-import type { CoverageRow } from '../../src/core/coverage-row.ts';
-import { type State, STATES } from '../../src/core/coverage-state.ts';
+import type { CoverageReport } from '../../../src/core/coverage/report.ts';
+import { type Failure, FAILURES, hasFailure } from '../../../src/core/coverage/failure.ts';
+import type { CoverageRow } from '../../../src/core/coverage/row.ts';
+import { type State, STATES } from '../../../src/core/coverage/state.ts';
 
 const ALL = Object.keys(FAILURES) as Failure[];
 

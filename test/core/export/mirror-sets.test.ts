@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { exportMirrorSets } from '../../src/core/export-mirror-sets.ts';
-import { mapDocument } from '../support/maps.ts';
-import { settingsOf } from '../support/policies.ts';
+import { exportMirrorSets } from '../../../src/core/export/mirror-sets.ts';
+import { mapDocument } from '../../support/maps.ts';
+import { settingsOf } from '../../support/policies.ts';
 
 describe('exportMirrorSets', () => {
   it('makes no objects where there is nothing to say', () => {

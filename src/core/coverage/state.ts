@@ -1,7 +1,7 @@
-import { isInvalid } from './errors.ts';
-import type { Exemption } from './exemption.ts';
-import type { Decision, Policy } from './policy.ts';
-import { canonicalText, parseReference } from './reference.ts';
+import { isInvalid } from '../errors.ts';
+import type { Exemption } from '../exemption.ts';
+import type { Decision, Policy } from '../policy.ts';
+import { canonicalText, parseReference } from '../reference.ts';
 import type { Sight } from './webhook-sight.ts';
 
 /** What is to be said of an image of a workload, what needs attention first. */

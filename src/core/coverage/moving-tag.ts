@@ -1,5 +1,5 @@
-import { isInvalid } from './errors.ts';
-import { canonicalText, parseReference, type Reference } from './reference.ts';
+import { isInvalid } from '../errors.ts';
+import { canonicalText, parseReference, type Reference } from '../reference.ts';
 
 /** Why what a reference names may be another image tomorrow. */
 export const MOVING = {

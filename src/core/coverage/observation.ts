@@ -1,10 +1,10 @@
-import { type Controller, controllerOf } from './controller.ts';
-import type { Exemption } from './exemption.ts';
-import { isRecord } from './json-path.ts';
+import { type Controller, controllerOf } from '../controller.ts';
+import type { Exemption } from '../exemption.ts';
+import { isRecord } from '../json-path.ts';
 import type { Labels } from './label-selector.ts';
-import { ORIGINAL_IMAGES_ANNOTATION, readOriginals } from './patch.ts';
-import { type ImageField, imageLabel, type PodImage } from './pod-images.ts';
-import { type KubernetesObject, listWorkloads, type PodTemplate } from './workload.ts';
+import { ORIGINAL_IMAGES_ANNOTATION, readOriginals } from '../patch.ts';
+import { type ImageField, imageLabel, type PodImage } from '../pod-images.ts';
+import { type KubernetesObject, listWorkloads, type PodTemplate } from '../workload.ts';
 
 /** One image of a pod or of a template, with what coverage needs to know around it. */
 export interface ObservedImage {

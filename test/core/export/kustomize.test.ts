@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { exportKustomize, exportKustomizeFor } from '../../src/core/export-kustomize.ts';
-import { digestOf } from '../support/digests.ts';
-import { mapDocument } from '../support/maps.ts';
-import { settingsOf } from '../support/policies.ts';
+import { exportKustomize, exportKustomizeFor } from '../../../src/core/export/kustomize.ts';
+import { digestOf } from '../../support/digests.ts';
+import { mapDocument } from '../../support/maps.ts';
+import { settingsOf } from '../../support/policies.ts';
 
 function imagesOf({ objects }: { readonly objects: readonly object[] }): unknown {
   return (objects[0] as { images: unknown }).images;

@@ -1,4 +1,4 @@
-import { canonicalPrefix, DIGESTS_FOLLOW_NAMES, tomlString } from './export-registries-conf.ts';
+import { canonicalPrefix, DIGESTS_FOLLOW_NAMES, tomlString } from './registries-conf.ts';
 import {
   type LeftOut,
   type NameRule,
@@ -6,9 +6,9 @@ import {
   readNameRules,
   ruleText,
   withHubAliases,
-} from './export-rules.ts';
-import type { PolicySettings } from './policy.ts';
-import { DOCKER_HUB } from './reference.ts';
+} from './rules.ts';
+import type { PolicySettings } from '../policy.ts';
+import { DOCKER_HUB } from '../reference.ts';
 
 export interface HostsFile {
   /** The registry that it is for: the file belongs into `HOST/hosts.toml` below `config_path`. */

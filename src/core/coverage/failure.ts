@@ -1,5 +1,5 @@
-import type { CoverageReport } from './coverage.ts';
-import type { CoverageRow } from './coverage-row.ts';
+import type { CoverageReport } from './report.ts';
+import type { CoverageRow } from './row.ts';
 
 /** What `coverage --fail-on` can be told to take as a fault. */
 export const FAILURES = {

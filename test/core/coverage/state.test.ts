@@ -5,11 +5,11 @@ import {
   type CoverageSubject,
   originalOf,
   STATES,
-} from '../../src/core/coverage-state.ts';
-import type { Policy } from '../../src/core/policy.ts';
-import type { Sight, Webhook } from '../../src/core/webhook-sight.ts';
-import { imageTexts, policyOptions } from '../support/arbitraries.ts';
-import { policyOf } from '../support/policies.ts';
+} from '../../../src/core/coverage/state.ts';
+import type { Policy } from '../../../src/core/policy.ts';
+import type { Sight, Webhook } from '../../../src/core/coverage/webhook-sight.ts';
+import { imageTexts, policyOptions } from '../../support/arbitraries.ts';
+import { policyOf } from '../../support/policies.ts';
 
 const webhook = { name: 'rewriter/enforce' } as Webhook;
 const ENFORCED: Sight = { mode: 'enforce', webhook };

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { Coverage, type CoverageReport } from '../../src/core/coverage.ts';
-import type { CoverageRow } from '../../src/core/coverage-row.ts';
-import { listPodImages } from '../../src/core/pod-images.ts';
-import type { Policy } from '../../src/core/policy.ts';
-import { pods, policyOptions } from '../support/arbitraries.ts';
+import { Coverage, type CoverageReport } from '../../../src/core/coverage/report.ts';
+import type { CoverageRow } from '../../../src/core/coverage/row.ts';
+import { listPodImages } from '../../../src/core/pod-images.ts';
+import type { Policy } from '../../../src/core/policy.ts';
+import { pods, policyOptions } from '../../support/arbitraries.ts';
 import {
   controlledBy,
   namespaceOf,
@@ -12,9 +12,9 @@ import {
   webhookConfiguration,
   webhookEntry,
   workloadObject,
-} from '../support/coverage-objects.ts';
-import { digestOf } from '../support/digests.ts';
-import { policyOf } from '../support/policies.ts';
+} from '../../support/coverage-objects.ts';
+import { digestOf } from '../../support/digests.ts';
+import { policyOf } from '../../support/policies.ts';
 
 const POLICY = policyOf({ prefixes: { 'docker.io/atlanhq': 'r.example/atlan' } });
 const IMAGE = 'atlanhq/a:1.4.2';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { exportHostsToml } from '../../src/core/export-hosts-toml.ts';
-import { settingsOf } from '../support/policies.ts';
+import { exportHostsToml } from '../../../src/core/export/hosts-toml.ts';
+import { settingsOf } from '../../support/policies.ts';
 
 describe('exportHostsToml', () => {
   it('makes the mirror the server, with its path where it has one', () => {

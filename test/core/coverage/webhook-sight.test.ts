@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { findSight, readWebhooks, type Sight, type Webhook } from '../../src/core/webhook-sight.ts';
-import type { KubernetesObject } from '../../src/core/workload.ts';
-import { webhookConfiguration, webhookEntry } from '../support/coverage-objects.ts';
+import { findSight, readWebhooks, type Sight, type Webhook } from '../../../src/core/coverage/webhook-sight.ts';
+import type { KubernetesObject } from '../../../src/core/workload.ts';
+import { webhookConfiguration, webhookEntry } from '../../support/coverage-objects.ts';
 
 const MODE = 'sdr-image-rewriter.io/mode';
 

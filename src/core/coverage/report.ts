@@ -1,14 +1,14 @@
 import { Controllers } from './controllers.ts';
-import { type CoverageRow, mergeRows } from './coverage-row.ts';
-import { canonical, classify, originalOf } from './coverage-state.ts';
-import { isRecord } from './json-path.ts';
+import { type CoverageRow, mergeRows } from './row.ts';
+import { canonical, classify, originalOf } from './state.ts';
+import { isRecord } from '../json-path.ts';
 import { MovedTags } from './moving-tag.ts';
 import { type NamespaceRow, NamespaceSight } from './namespace-sight.ts';
 import { type Observation, observe, type ObservedImage } from './observation.ts';
-import type { Policy } from './policy.ts';
-import { canonicalText } from './reference.ts';
+import type { Policy } from '../policy.ts';
+import { canonicalText } from '../reference.ts';
 import { readWebhooks } from './webhook-sight.ts';
-import { type KubernetesObject, listObjects } from './workload.ts';
+import { type KubernetesObject, listObjects } from '../workload.ts';
 
 export interface CoverageReport {
   readonly rows: readonly CoverageRow[];

@@ -1,4 +1,4 @@
-import type { Controller } from './controller.ts';
+import type { Controller } from '../controller.ts';
 
 /** An object that makes pods, or a pod. */
 export interface Controlled extends Controller {

@@ -1,4 +1,4 @@
-import { isRecord } from './json-path.ts';
+import { isRecord } from '../json-path.ts';
 import {
   type Labels,
   readSelector,
@@ -6,8 +6,8 @@ import {
   unmetRequirements,
   unmetText,
 } from './label-selector.ts';
-import type { Mode } from './verdict.ts';
-import type { KubernetesObject } from './workload.ts';
+import type { Mode } from '../verdict.ts';
+import type { KubernetesObject } from '../workload.ts';
 
 const NAME_LABEL = 'app.kubernetes.io/name';
 const PRODUCT = 'sdr-image-rewriter';

@@ -1,9 +1,9 @@
-import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from './exemption.ts';
-import { RewriterError } from './errors.ts';
-import type { ObjectExport } from './export-mirror-sets.ts';
-import { exceptions, type NameRule, readNameRules } from './export-rules.ts';
-import type { PolicySettings } from './policy.ts';
-import { DOCKER_HUB, HUB_ALIASES, PATH_LIMIT } from './reference.ts';
+import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from '../exemption.ts';
+import { RewriterError } from '../errors.ts';
+import type { ObjectExport } from './mirror-sets.ts';
+import { exceptions, type NameRule, readNameRules } from './rules.ts';
+import type { PolicySettings } from '../policy.ts';
+import { DOCKER_HUB, HUB_ALIASES, PATH_LIMIT } from '../reference.ts';
 
 const NAME = 'sdr-image-rewriter';
 const API_VERSION = 'admissionregistration.k8s.io/v1';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Observation, observe } from '../../src/core/observation.ts';
-import type { KubernetesObject } from '../../src/core/workload.ts';
-import { runningPod, workloadObject } from '../support/coverage-objects.ts';
-import { digestOf } from '../support/digests.ts';
+import { type Observation, observe } from '../../../src/core/coverage/observation.ts';
+import type { KubernetesObject } from '../../../src/core/workload.ts';
+import { runningPod, workloadObject } from '../../support/coverage-objects.ts';
+import { digestOf } from '../../support/digests.ts';
 
 function observed(object: object, parts: object = {}): Observation | undefined {
   return observe({ ...object, ...parts } as KubernetesObject);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { MovedTags, movingByName } from '../../src/core/moving-tag.ts';
-import { digestOf } from '../support/digests.ts';
-import { referenceOf } from '../support/references.ts';
+import { MovedTags, movingByName } from '../../../src/core/coverage/moving-tag.ts';
+import { digestOf } from '../../support/digests.ts';
+import { referenceOf } from '../../support/references.ts';
 
 const A = digestOf('a');
 const B = digestOf('b');

@@ -1,8 +1,8 @@
-import { isInvalid } from './errors.ts';
-import type { ImageEntry, ImageMap } from './image-map.ts';
-import { createPolicy, type Policy, type PolicySettings } from './policy.ts';
-import { covers, PrefixTable } from './prefix-rules.ts';
-import { canonicalText, DOCKER_HUB, parseReference } from './reference.ts';
+import { isInvalid } from '../errors.ts';
+import type { ImageEntry, ImageMap } from '../image-map.ts';
+import { createPolicy, type Policy, type PolicySettings } from '../policy.ts';
+import { covers, PrefixTable } from '../prefix-rules.ts';
+import { canonicalText, DOCKER_HUB, parseReference } from '../reference.ts';
 
 /** A rule that a format cannot say, so that its export lacks it. */
 export interface LeftOut {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { exportAdmissionPolicy } from '../../src/core/export-admission-policy.ts';
-import { digestOf } from '../support/digests.ts';
-import { mapDocument } from '../support/maps.ts';
-import { type PolicyOptions, settingsOf } from '../support/policies.ts';
+import { exportAdmissionPolicy } from '../../../src/core/export/admission-policy.ts';
+import { digestOf } from '../../support/digests.ts';
+import { mapDocument } from '../../support/maps.ts';
+import { type PolicyOptions, settingsOf } from '../../support/policies.ts';
 
 /** The text of the policy object; what it decides is tested against an API server. */
 function policyText(options: PolicyOptions): string {

@@ -1,7 +1,7 @@
-import { type LeftOut, prefixesOnly, readNameRules, withHubAliases } from './export-rules.ts';
-import type { PolicySettings } from './policy.ts';
-import { parsePrefix } from './prefix-rules.ts';
-import { isInvalid } from './errors.ts';
+import { type LeftOut, prefixesOnly, readNameRules, withHubAliases } from './rules.ts';
+import type { PolicySettings } from '../policy.ts';
+import { parsePrefix } from '../prefix-rules.ts';
+import { isInvalid } from '../errors.ts';
 
 /** What a format says, as text behind a comment. */
 export interface TextExport {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { exportRegistriesConf } from '../../src/core/export-registries-conf.ts';
-import { digestOf } from '../support/digests.ts';
-import { mapDocument } from '../support/maps.ts';
-import { type PolicyOptions, settingsOf } from '../support/policies.ts';
-import { registryTables } from '../support/runtimes.ts';
+import { exportRegistriesConf } from '../../../src/core/export/registries-conf.ts';
+import { digestOf } from '../../support/digests.ts';
+import { mapDocument } from '../../support/maps.ts';
+import { type PolicyOptions, settingsOf } from '../../support/policies.ts';
+import { registryTables } from '../../support/runtimes.ts';
 
 /** The tables without those of the other hosts of Docker Hub. */
 function tablesOf(options: PolicyOptions): Record<string, string> {

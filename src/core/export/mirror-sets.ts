@@ -1,4 +1,4 @@
-import { canonicalPrefix, DIGESTS_FOLLOW_NAMES } from './export-registries-conf.ts';
+import { canonicalPrefix, DIGESTS_FOLLOW_NAMES } from './registries-conf.ts';
 import {
   type LeftOut,
   type NameRule,
@@ -6,9 +6,9 @@ import {
   readNameRules,
   ruleText,
   withHubAliases,
-} from './export-rules.ts';
-import type { PolicySettings } from './policy.ts';
-import { covers } from './prefix-rules.ts';
+} from './rules.ts';
+import type { PolicySettings } from '../policy.ts';
+import { covers } from '../prefix-rules.ts';
 
 /** Kubernetes objects, to be written as YAML. */
 export interface ObjectExport {
