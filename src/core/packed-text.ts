@@ -1,4 +1,5 @@
 const BLOCK_SIZE = 65_536;
+const FIRST_BLOCK_SIZE = 2048;
 const LENGTH_BYTES = 2;
 
 const FIRST_CAPACITY = 16;
@@ -19,14 +20,7 @@ export class TextStore {
   /** Returns the address of the text, which is never 0. Throws a `RangeError` where it is not ASCII or over 64 KB. */
   add(text: string): number {
     const { length } = text;
-    if (this.#used + LENGTH_BYTES + length > BLOCK_SIZE) {
-      this.#blocks.push(new Uint8Array(BLOCK_SIZE));
-      this.#used = 1;
-    }
-    const block = this.#blocks.at(-1);
-    if (block === undefined || this.#used + LENGTH_BYTES + length > BLOCK_SIZE) {
-      throw new RangeError(`a text of ${length} characters is too long to be packed`);
-    }
+    const block = this.#blockWithRoom(LENGTH_BYTES + length);
     const start = this.#used + LENGTH_BYTES;
     for (let index = 0; index < length; index += 1) {
       const code = text.charCodeAt(index);
@@ -69,6 +63,27 @@ export class TextStore {
     return true;
   }
 
+  /** The last block, or a new one, with so much room behind what is used of it. */
+  #blockWithRoom(size: number): Uint8Array {
+    if (size >= BLOCK_SIZE) {
+      throw new RangeError(`a text of ${size} bytes is too long to be packed`);
+    }
+    if (this.#used + size > BLOCK_SIZE) {
+      this.#blocks.push(new Uint8Array(this.#blocks.length === 0 ? FIRST_BLOCK_SIZE : BLOCK_SIZE));
+      this.#used = 1;
+    }
+    const last = this.#blocks.length - 1;
+    const block = this.#blocks[last] ?? new Uint8Array();
+    if (this.#used + size <= block.length) {
+      return block;
+    }
+    // Only the first one is small, since most maps are.
+    const whole = new Uint8Array(BLOCK_SIZE);
+    whole.set(block);
+    this.#blocks[last] = whole;
+    return whole;
+  }
+
   #bytes(address: number): Uint8Array | undefined {
     const start = (address % BLOCK_SIZE) + LENGTH_BYTES;
     const block = this.#blocks[Math.floor(address / BLOCK_SIZE)];
@@ -84,7 +99,7 @@ export class TextIndex {
   readonly #seed: number;
   readonly #matches: (value: number, text: string) => boolean;
   /** Pairs: the hash, and the number + 1, which is 0 where the slot is free. */
-  #slots = new Uint32Array(2 * FIRST_CAPACITY);
+  #slots = new Uint32Array();
   #size = 0;
 
   /** With a random `seed` nobody can make a file whose texts all fall into one slot. */
@@ -114,6 +129,9 @@ export class TextIndex {
    * number if `replaces` says so of the one that it has.
    */
   set(text: string, value: number, replaces: (present: number) => boolean = () => true): void {
+    if (this.#size + 1 > (this.#slots.length / 2) * MAX_LOAD) {
+      this.#grow();
+    }
     const hash = hashText(text, this.#seed);
     const slot = this.#find(hash, text);
     const present = this.#slots[slot + 1] ?? 0;
@@ -123,9 +141,6 @@ export class TextIndex {
     this.#size += present > 0 ? 0 : 1;
     this.#slots[slot] = hash;
     this.#slots[slot + 1] = value + 1;
-    if (this.#size > (this.#slots.length / 2) * MAX_LOAD) {
-      this.#grow();
-    }
   }
 
   /** The slot of the text, or the free one where it would go. */
@@ -142,7 +157,7 @@ export class TextIndex {
 
   #grow(): void {
     const old = this.#slots;
-    const slots = new Uint32Array(2 * old.length);
+    const slots = new Uint32Array(Math.max(2 * old.length, 2 * FIRST_CAPACITY));
     const mask = slots.length - 1;
     for (let from = 0; from < old.length; from += 2) {
       const [hash, number] = [old[from] ?? 0, old[from + 1] ?? 0];
