@@ -1,7 +1,10 @@
+import { EntryTable } from './entry-table.ts';
 import { type ErrorCode, type Fault, type Invalid, isInvalid, quote } from './errors.ts';
-import { type MapDocument, type MapLine, readMapDocument } from './map-document.ts';
-import { covers, parsePrefix, PrefixTable } from './prefix-rules.ts';
+import { type MapHead, type MapLine, readMapLines } from './map-document.ts';
+import { TextIndex } from './packed-text.ts';
+import { covers, longestPrefix, parsePrefix, type PrefixMatch } from './prefix-rules.ts';
 import { canonicalText, parseDigest, parseReference, type Reference } from './reference.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 /** `key` is pulled as exactly `target`. */
 export interface ImageEntry {
@@ -31,6 +34,22 @@ export interface NameEntry {
 
 export type MapEntry = ImageEntry | NameEntry;
 
+/** Entries by text. */
+export interface Lookup<Entry> {
+  readonly size: number;
+  get(key: string): Entry | undefined;
+}
+
+export interface PrefixLookup<Value> {
+  get(prefix: string): Value | undefined;
+  /** The value of the longest prefix that covers `repository`. */
+  longest(repository: string): PrefixMatch<Value> | undefined;
+}
+
+export interface TextSet {
+  has(text: string): boolean;
+}
+
 /**
  * A map that passed every check. Lookup in the exact tables is O(1), in `prefixes` O(path depth).
  * Nothing in it depends on the order of the file.
@@ -38,22 +57,28 @@ export type MapEntry = ImageEntry | NameEntry;
 export interface ImageMap {
   readonly serial: number | undefined;
   readonly generatedAt: string | undefined;
-  /** One for each source, alias, repository and prefix. */
+  /** One for each source, alias, repository and prefix, by number and without making objects of them. */
+  readonly table: EntryTable;
+  /** The same as objects: for the command line, since those of a big map take a lot of memory. */
   readonly entries: readonly MapEntry[];
   /** By `repo:tag`. */
-  readonly tags: ReadonlyMap<string, ImageEntry>;
+  readonly tags: Lookup<ImageEntry>;
   /** By `repo:tag@digest`, `repo@digest` and `@digest`, as the sources are written. */
-  readonly digests: ReadonlyMap<string, ImageEntry>;
+  readonly digests: Lookup<ImageEntry>;
   /** By `repo@digest` and `@digest`: what entries that know a digest say beyond their own source. */
-  readonly impliedDigests: ReadonlyMap<string, ImageEntry>;
-  readonly repositories: ReadonlyMap<string, NameEntry>;
-  readonly prefixes: PrefixTable<NameEntry>;
+  readonly impliedDigests: Omit<Lookup<ImageEntry>, 'size'>;
+  readonly repositories: Lookup<NameEntry>;
+  readonly prefixes: PrefixLookup<NameEntry>;
   /** Canonical texts of all image targets. */
-  readonly imageTargets: ReadonlySet<string>;
-  readonly repositoryTargets: ReadonlySet<string>;
-  readonly prefixTargets: PrefixTable<true>;
+  readonly imageTargets: TextSet;
+  readonly repositoryTargets: TextSet;
+  readonly prefixTargets: PrefixLookup<true>;
   /** Paths of keys that the format does not know; they have no effect. */
   readonly unknownKeys: readonly string[];
+  /** Sources that a rule stands for: of one that stands twice in the file, only one entry decides. */
+  readonly ruleCount: number;
+  /** The number in `table` of the entry that decides for a source. */
+  ruleOf(kind: MapEntry['kind'], key: string): number | undefined;
 }
 
 export interface MapFaults {
@@ -66,26 +91,68 @@ export function hasFaults(result: object): result is MapFaults {
 
 /** Parses the bytes of a map, at most `maxBytes`. It is refused whole, with every fault, or good. */
 export function parseImageMap(bytes: Uint8Array, maxBytes: number): ImageMap | MapFaults {
-  const document = readMapDocument(bytes, maxBytes);
-  const builder = new MapBuilder();
-  for (const line of document.lines) {
-    builder.add(line);
-  }
-  return builder.finish(document);
+  return runSteps(imageMapSteps(bytes, maxBytes));
 }
+
+/** As `parseImageMap`, in steps; `hashSeed` is any 32-bit number, best a random one. */
+export function* imageMapSteps(
+  bytes: Uint8Array,
+  maxBytes: number,
+  hashSeed = 0,
+): Steps<ImageMap | MapFaults> {
+  const builder = new MapBuilder(hashSeed);
+  const reading = readMapLines(bytes, maxBytes, hashSeed);
+  let step = reading.next();
+  while (step.done !== true) {
+    for (const [index, line] of step.value.entries()) {
+      builder.add(line);
+      // An image may have any number of aliases.
+      if (index % LINES_PER_STEP === 0) yield;
+    }
+    yield;
+    step = reading.next();
+  }
+  return yield* builder.finish(step.value);
+}
+
+/** Some 50 microseconds. */
+const LINES_PER_STEP = 8;
 
 class MapBuilder {
   readonly #faults: Fault[] = [];
-  readonly #entries: MapEntry[] = [];
-  readonly #tags = new Map<string, ImageEntry>();
-  readonly #digests = new Map<string, ImageEntry>();
-  readonly #impliedDigests = new Map<string, ImageEntry>();
-  readonly #repositories = new Map<string, NameEntry>();
-  readonly #prefixes = new PrefixTable<NameEntry>();
-  readonly #imageTargets = new Map<string, Reference>();
-  /** Repositories and prefixes that are sources, and all that lies above them. */
-  readonly #sourceNames = new Set<string>();
-  readonly #aboveSources = new Set<string>();
+  readonly #table = new EntryTable();
+  readonly #tags: TextIndex;
+  readonly #digests: TextIndex;
+  /** By `repo@digest`. */
+  readonly #impliedNames: TextIndex;
+  /** By `@digest`. */
+  readonly #impliedDigests: TextIndex;
+  readonly #repositories: TextIndex;
+  readonly #prefixes: TextIndex;
+  readonly #imageTargets: TextIndex;
+  readonly #repositoryTargets: TextIndex;
+  readonly #prefixTargets: TextIndex;
+  readonly #sourceRegistries = new Set<string>();
+  readonly #targetRegistries = new Set<string>();
+
+  constructor(hashSeed: number) {
+    const table = this.#table;
+    const byKey = (): TextIndex =>
+      new TextIndex(hashSeed, (number, text) => table.hasKey(number, text));
+    const byTarget = (): TextIndex =>
+      new TextIndex(hashSeed, (number, text) => table.hasCanonicalTarget(number, text));
+    this.#tags = byKey();
+    this.#digests = byKey();
+    this.#impliedNames = new TextIndex(hashSeed, (number, text) =>
+      table.hasRepositoryAndDigest(number, text),
+    );
+    this.#impliedDigests = new TextIndex(hashSeed, (number, text) => table.hasDigest(number, text));
+    this.#repositories = byKey();
+    this.#prefixes = byKey();
+    this.#imageTargets = byTarget();
+    this.#repositoryTargets = byTarget();
+    this.#prefixTargets = byTarget();
+  }
 
   add(line: MapLine): void {
     if (line.kind === 'image') {
@@ -95,31 +162,55 @@ class MapBuilder {
     }
   }
 
-  finish(document: MapDocument): ImageMap | MapFaults {
-    const faults = [...document.faults, ...this.#faults];
+  *finish(head: MapHead): Steps<ImageMap | MapFaults> {
+    const faults = [...head.faults, ...this.#faults];
     if (faults.length === 0) {
-      this.#findChains(faults);
+      yield* this.#findChains(faults);
     }
-    if (faults.length > 0) {
-      return { faults };
-    }
-    const prefixTargets = new PrefixTable<true>();
-    for (const [, entry] of this.#prefixes.entries()) {
-      prefixTargets.set(entry.canonicalTarget, true);
-    }
+    return faults.length > 0 ? { faults } : this.#map(head);
+  }
+
+  #map({ serial, generatedAt, unknownKeys }: MapHead): ImageMap {
+    const table = this.#table;
+    const [tags, digests] = [this.#tags, this.#digests];
+    const [repositories, prefixes] = [this.#repositories, this.#prefixes];
+    const imageOf = (number: number | undefined): ImageEntry | undefined => {
+      const entry = number === undefined ? undefined : table.entry(number);
+      return entry?.kind === 'image' ? entry : undefined;
+    };
+    const nameOf = (number: number | undefined): NameEntry | undefined => {
+      const entry = number === undefined ? undefined : table.entry(number);
+      return entry === undefined || entry.kind === 'image' ? undefined : entry;
+    };
+    const impliedOf = (key: string): number | undefined =>
+      (key.startsWith('@') ? this.#impliedDigests : this.#impliedNames).get(key);
     return {
-      serial: document.serial,
-      generatedAt: document.generatedAt,
-      entries: this.#entries,
-      tags: this.#tags,
-      digests: this.#digests,
-      impliedDigests: this.#impliedDigests,
-      repositories: this.#repositories,
-      prefixes: this.#prefixes,
-      imageTargets: new Set(this.#imageTargets.keys()),
-      repositoryTargets: new Set(this.#repositories.values().map((entry) => entry.canonicalTarget)),
-      prefixTargets,
-      unknownKeys: document.unknownKeys,
+      serial,
+      generatedAt,
+      unknownKeys,
+      table,
+      get entries() {
+        return table.entries;
+      },
+      tags: { size: tags.size, get: (key) => imageOf(tags.get(key)) },
+      digests: { size: digests.size, get: (key) => imageOf(digests.get(key)) },
+      impliedDigests: { get: (key) => imageOf(impliedOf(key)) },
+      repositories: { size: repositories.size, get: (key) => nameOf(repositories.get(key)) },
+      prefixes: prefixLookup(prefixes, nameOf),
+      imageTargets: this.#imageTargets,
+      repositoryTargets: this.#repositoryTargets,
+      prefixTargets: prefixLookup(this.#prefixTargets, () => true),
+      ruleCount: tags.size + digests.size + repositories.size + prefixes.size,
+      ruleOf: (kind, key) => {
+        switch (kind) {
+          case 'image':
+            return tags.get(key) ?? digests.get(key);
+          case 'repository':
+            return repositories.get(key);
+          case 'prefix':
+            return prefixes.get(key);
+        }
+      },
     };
   }
 
@@ -141,34 +232,43 @@ class MapBuilder {
       this.#fault('MAP_SOURCE_CONFLICT', line.path, message);
       return;
     }
-    const canonicalTarget = canonicalText(target);
     const entry: ImageEntry = {
       kind: 'image',
       key: lookupKey(source),
       target: line.target,
-      canonicalTarget,
+      canonicalTarget: canonicalText(target),
       pinned: target.digest !== undefined,
       sourceDigest: digest ?? line.sourceDigest,
       path: line.path,
     };
-    const table = digest === undefined ? this.#tags : this.#digests;
-    const twin = table.get(entry.key);
-    if (twin !== undefined && this.#conflicts(twin, entry)) {
+    const index = digest === undefined ? this.#tags : this.#digests;
+    const twin = index.get(entry.key);
+    const twinEntry = twin === undefined ? undefined : this.#table.entry(twin);
+    if (twinEntry !== undefined && this.#conflicts(twinEntry, entry)) {
       return;
     }
-    this.#entries.push(entry);
-    this.#imageTargets.set(canonicalTarget, target);
+    const number = this.#table.add(entry, repository.length);
+    this.#imageTargets.set(entry.canonicalTarget, number);
+    this.#targetRegistries.add(target.registry);
     this.#noteSource(repository);
-    if (twin === undefined || saysMore(entry, twin)) {
-      table.set(entry.key, entry);
+    if (twinEntry === undefined || saysMore(entry, twinEntry)) {
+      index.set(entry.key, number);
     }
     if (entry.sourceDigest !== undefined) {
       // Equal digests are equal content, under whatever name it is pulled.
       if (repository !== '') {
-        keepFirst(this.#impliedDigests, `${repository}@${entry.sourceDigest}`, entry);
+        this.#keepFirst(this.#impliedNames, `${repository}@${entry.sourceDigest}`, number, entry);
       }
-      keepFirst(this.#impliedDigests, `@${entry.sourceDigest}`, entry);
+      this.#keepFirst(this.#impliedDigests, `@${entry.sourceDigest}`, number, entry);
     }
+  }
+
+  /** Several entries may imply one key; which one answers must not depend on their order. */
+  #keepFirst(index: TextIndex, key: string, number: number, entry: ImageEntry): void {
+    index.set(key, number, (kept) => {
+      const keptKey = this.#table.key(kept);
+      return entry.key === keptKey ? entry.target < this.#table.target(kept) : entry.key < keptKey;
+    });
   }
 
   #addName(kind: NameEntry['kind'], line: MapLine): void {
@@ -179,16 +279,20 @@ class MapBuilder {
     }
     const target = line.target.endsWith('/') ? line.target.slice(0, -1) : line.target;
     const entry: NameEntry = { kind, key, target, canonicalTarget, path: line.path };
-    const table = kind === 'repository' ? this.#repositories : this.#prefixes;
-    const twin = table.get(key);
-    if (twin !== undefined && this.#conflicts(twin, entry)) {
+    const isRepository = kind === 'repository';
+    const index = isRepository ? this.#repositories : this.#prefixes;
+    const twin = index.get(key);
+    const twinEntry = twin === undefined ? undefined : this.#table.entry(twin);
+    if (twinEntry !== undefined && this.#conflicts(twinEntry, entry)) {
       return;
     }
-    this.#entries.push(entry);
-    if (twin === undefined || target < twin.target) {
-      table.set(key, entry);
-    }
+    const number = this.#table.add(entry, key.length);
+    (isRepository ? this.#repositoryTargets : this.#prefixTargets).set(canonicalTarget, number);
+    this.#targetRegistries.add(registryOf(canonicalTarget));
     this.#noteSource(key);
+    if (twinEntry === undefined || target < twinEntry.target) {
+      index.set(key, number);
+    }
   }
 
   #image(text: string, path: string): Reference | undefined {
@@ -241,31 +345,35 @@ class MapBuilder {
   }
 
   #noteSource(name: string): void {
-    if (!this.#sourceNames.has(name)) {
-      this.#sourceNames.add(name);
-      for (let end = name.length; end > 0; end = name.lastIndexOf('/', end - 1)) {
-        this.#aboveSources.add(name.slice(0, end));
-      }
-    }
+    this.#sourceRegistries.add(registryOf(name));
   }
 
   /** Finds targets that a rule of this map would move again. */
-  #findChains(faults: Fault[]): void {
-    for (const entry of this.#entries) {
-      const next = entry.kind === 'image' ? this.#nextOfImage(entry) : this.#nextOfName(entry);
+  *#findChains(faults: Fault[]): Steps<void> {
+    if (this.#sourceRegistries.isDisjointFrom(this.#targetRegistries)) {
+      return;
+    }
+    const moved = yield* this.#findMovedNames();
+    for (let number = 0; number < this.#table.size; number += 1) {
+      yield;
+      const next =
+        this.#table.kind(number) === 'image'
+          ? this.#nextOfImage(number)
+          : this.#nextOfName(number, moved);
       if (next !== undefined) {
+        const target = quote(this.#table.target(number));
         faults.push({
           code: 'MAP_TARGET_IS_SOURCE',
-          path: entry.path,
-          message: `the target ${quote(entry.target)} is itself a source: see ${next}`,
+          path: this.#table.path(number),
+          message: `the target ${target} is itself a source: see ${next}`,
         });
       }
     }
   }
 
-  #nextOfImage(entry: ImageEntry): string | undefined {
-    const target = this.#imageTargets.get(entry.canonicalTarget);
-    if (target === undefined) {
+  #nextOfImage(number: number): string | undefined {
+    const target = parseReference(this.#table.canonicalTarget(number));
+    if (isInvalid(target)) {
       return undefined;
     }
     const { repository, tag, digest } = target;
@@ -276,23 +384,65 @@ class MapBuilder {
         ? undefined
         : this.#tags.get(`${repository}:${tag ?? 'latest'}`)) ??
       this.#repositories.get(repository);
-    return next?.path ?? this.#nextPrefix(repository);
+    return next === undefined ? this.#nextPrefix(repository) : this.#table.path(next);
   }
 
-  #nextOfName({ kind, canonicalTarget }: NameEntry): string | undefined {
-    const sources = kind === 'repository' ? this.#sourceNames : this.#aboveSources;
-    return sources.has(canonicalTarget)
-      ? `the sources that begin with ${quote(canonicalTarget)}`
-      : this.#nextPrefix(canonicalTarget);
+  #nextOfName(number: number, moved: MovedNames): string | undefined {
+    const target = this.#table.canonicalTarget(number);
+    const names = this.#table.kind(number) === 'repository' ? moved.repositories : moved.prefixes;
+    return names.has(target)
+      ? `the sources that begin with ${quote(target)}`
+      : this.#nextPrefix(target);
+  }
+
+  /** The targets of repositories that are a source, and those of prefixes with a source below. */
+  *#findMovedNames(): Steps<MovedNames> {
+    const moved = { repositories: new Set<string>(), prefixes: new Set<string>() };
+    if (this.#repositoryTargets.size + this.#prefixTargets.size === 0) {
+      return moved;
+    }
+    for (let number = 0; number < this.#table.size; number += 1) {
+      yield;
+      const source = this.#table.repository(number);
+      if (this.#repositoryTargets.has(source)) {
+        moved.repositories.add(source);
+      }
+      for (let end = source.length; end > 0; end = source.lastIndexOf('/', end - 1)) {
+        const prefix = source.slice(0, end);
+        if (this.#prefixTargets.has(prefix)) {
+          moved.prefixes.add(prefix);
+        }
+      }
+    }
+    return moved;
   }
 
   #nextPrefix(name: string): string | undefined {
-    const rule = this.#prefixes.longest(name);
+    const rule = longestPrefix(name, (prefix) => this.#prefixes.get(prefix));
     // A prefix may move names to below itself (x → x/mirror); what is there already is left alone.
-    return rule === undefined || covers(rule.value.canonicalTarget, name)
+    return rule === undefined || covers(this.#table.canonicalTarget(rule.value), name)
       ? undefined
-      : rule.value.path;
+      : this.#table.path(rule.value);
   }
+}
+
+interface MovedNames {
+  readonly repositories: ReadonlySet<string>;
+  readonly prefixes: ReadonlySet<string>;
+}
+
+function prefixLookup<Value>(
+  index: TextIndex,
+  valueOf: (number: number) => Value | undefined,
+): PrefixLookup<Value> {
+  const get = (prefix: string): Value | undefined => {
+    const number = index.get(prefix);
+    return number === undefined ? undefined : valueOf(number);
+  };
+  return {
+    get,
+    longest: (repository) => (index.size === 0 ? undefined : longestPrefix(repository, get)),
+  };
 }
 
 type SourceParts = Pick<Reference, 'repository' | 'tag' | 'digest'>;
@@ -309,19 +459,16 @@ function sourceDigestOf(entry: MapEntry): string | undefined {
 }
 
 /** Of twins that agree: the one that knows the source digest, else the one whose target sorts first. */
-function saysMore(entry: ImageEntry, twin: ImageEntry): boolean {
-  const [knows, twinKnows] = [entry.sourceDigest !== undefined, twin.sourceDigest !== undefined];
+function saysMore(entry: MapEntry, twin: MapEntry): boolean {
+  const [knows, twinKnows] = [
+    sourceDigestOf(entry) !== undefined,
+    sourceDigestOf(twin) !== undefined,
+  ];
   return knows === twinKnows ? entry.target < twin.target : knows;
 }
 
-/** Several entries may imply one key; which one answers must not depend on their order. */
-function keepFirst(table: Map<string, ImageEntry>, key: string, entry: ImageEntry): void {
-  const kept = table.get(key);
-  const isFirst =
-    kept === undefined ||
-    entry.key < kept.key ||
-    (entry.key === kept.key && entry.target < kept.target);
-  if (isFirst) {
-    table.set(key, entry);
-  }
+/** The first part of a canonical name. */
+function registryOf(name: string): string {
+  const slash = name.indexOf('/');
+  return slash < 0 ? name : name.slice(0, slash);
 }

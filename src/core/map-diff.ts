@@ -1,5 +1,6 @@
 import type { ImageMap, MapEntry } from './image-map.ts';
 import { findEntry } from './map-guard.ts';
+import type { Steps } from './steps.ts';
 
 export interface MapDiff {
   readonly added: readonly MapEntry[];
@@ -25,6 +26,33 @@ export function compareMaps(from: ImageMap | undefined, to: ImageMap): MapDiff {
   }
   const removed = rulesOf(from).filter((entry) => findEntry(to, entry) === undefined);
   return { added, removed, changed };
+}
+
+export interface MapChangeCounts {
+  readonly added: number;
+  readonly removed: number;
+  readonly changed: number;
+}
+
+/** How many entries each list of `compareMaps` has, counted in steps and without the lists. */
+export function* countChanges(from: ImageMap | undefined, to: ImageMap): Steps<MapChangeCounts> {
+  if (from === undefined) {
+    return { added: to.ruleCount, removed: 0, changed: 0 };
+  }
+  let [removed, changed] = [0, 0];
+  for (let number = 0; number < from.table.size; number += 1) {
+    yield;
+    const [kind, key] = [from.table.kind(number), from.table.key(number)];
+    if (from.ruleOf(kind, key) === number) {
+      const next = to.ruleOf(kind, key);
+      if (next === undefined) {
+        removed += 1;
+      } else if (!from.table.agrees(number, to.table, next)) {
+        changed += 1;
+      }
+    }
+  }
+  return { added: to.ruleCount - (from.ruleCount - removed), removed, changed };
 }
 
 /** The entries that decide: of a source that stands twice, only one does. */

@@ -1,6 +1,12 @@
-import { findDuplicateKeys } from './duplicate-keys.ts';
 import { type ErrorCode, type Fault, isInvalid, quote } from './errors.ts';
-import { isRecord, jsonPath } from './json-path.ts';
+import { childPath, isRecord } from './json-path.ts';
+import {
+  JsonContainer,
+  type JsonOutline,
+  listElements,
+  objectMembers,
+  outlineJson,
+} from './json-scan.ts';
 import { parseDigest, parseReference } from './reference.ts';
 
 export const MAP_API_VERSION = 'sdr-image-map/v1';
@@ -19,49 +25,61 @@ export interface MapLine {
   readonly sourceDigest: string | undefined;
 }
 
-/** What stands in a map document, whichever of the accepted forms it has. */
-export interface MapDocument {
+/** What a map document says of itself, whichever of the accepted forms it has. */
+export interface MapHead {
   readonly serial: number | undefined;
   readonly generatedAt: string | undefined;
-  readonly lines: readonly MapLine[];
   readonly faults: readonly Fault[];
   /** Paths of keys that the format does not know; they have no effect. */
   readonly unknownKeys: readonly string[];
 }
 
-/** Reads the bytes of a map, at most `maxBytes`. Never throws; the faults are in the result. */
-export function readMapDocument(bytes: Uint8Array, maxBytes: number): MapDocument {
-  const reader = new DocumentReader();
-  if (bytes.length > maxBytes) {
-    reader.fault(
-      'MAP_TOO_LARGE',
-      [],
-      `the map has ${bytes.length} bytes; the limit is ${maxBytes}`,
-    );
-    return reader.result();
-  }
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    reader.fault('MAP_NOT_JSON', [], 'the map is not UTF-8 text');
-    return reader.result();
-  }
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    reader.fault('MAP_NOT_JSON', [], `the map is not JSON: ${(error as Error).message}`);
-    return reader.result();
-  }
-  for (const path of findDuplicateKeys(text, REPORT_LIMIT)) {
-    reader.faultAt('MAP_KEY_DUPLICATE', path, 'the key stands twice in this object');
-  }
-  reader.readDocument(document);
-  return reader.result();
+export interface MapDocument extends MapHead {
+  readonly lines: readonly MapLine[];
 }
 
-type Path = readonly (string | number)[];
+/** Reads the bytes of a map, at most `maxBytes`. Never throws; the faults are in the result. */
+export function readMapDocument(bytes: Uint8Array, maxBytes: number): MapDocument {
+  const lines: MapLine[] = [];
+  const reading = readMapLines(bytes, maxBytes);
+  for (;;) {
+    const step = reading.next();
+    if (step.done === true) {
+      return { ...step.value, lines };
+    }
+    for (const line of step.value) {
+      lines.push(line);
+    }
+  }
+}
+
+/**
+ * As `readMapDocument`, in steps that each give the few lines that were read in them; `hashSeed` is any
+ * 32-bit number, best a random one.
+ */
+export function* readMapLines(
+  bytes: Uint8Array,
+  maxBytes: number,
+  hashSeed = 0,
+): Generator<readonly MapLine[], MapHead, undefined> {
+  const reader = new DocumentReader(bytes);
+  if (bytes.length > maxBytes) {
+    const message = `the map has ${bytes.length} bytes; the limit is ${maxBytes}`;
+    reader.fault('MAP_TOO_LARGE', '$', message);
+    return reader.head();
+  }
+  try {
+    yield* reader.read(hashSeed);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) {
+      throw error;
+    }
+    reader.fault('MAP_NOT_JSON', '$', `the map is not JSON: ${error.message}`);
+  }
+  return reader.head();
+}
+
+const NOTHING: readonly MapLine[] = [];
 
 /** The ways in which an element of a flat list may name its two ends. */
 const KEY_PAIRS = [
@@ -74,127 +92,151 @@ const ROOT_KEYS = ['apiVersion', 'serial', 'generatedAt', 'images', 'repositorie
 const IMAGE_KEYS = ['source', 'aliases', 'sourceDigest', 'target', 'platforms'];
 const NAME_KEYS = ['source', 'target'];
 
+type Lines = Generator<readonly MapLine[], void, undefined>;
+
 class DocumentReader {
+  readonly #bytes: Uint8Array;
   readonly #faults: Fault[] = [];
-  readonly #lines: MapLine[] = [];
   readonly #unknownKeys: string[] = [];
+  /** Keys that stand twice have no one value to read. */
+  #duplicates = new Set<string>();
+  /** What was read since the last step. */
+  #lines: MapLine[] = [];
+  #count = 0;
   #serial: number | undefined;
   #generatedAt: string | undefined;
   #isFull = false;
 
-  result(): MapDocument {
+  constructor(bytes: Uint8Array) {
+    // A plain view: parts of a Node.js buffer are dear, and this makes several for each entry.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  head(): MapHead {
     return {
       serial: this.#serial,
       generatedAt: this.#generatedAt,
-      lines: this.#lines,
       faults: this.#faults,
       unknownKeys: this.#unknownKeys,
     };
   }
 
-  fault(code: ErrorCode, path: Path, message: string): void {
-    this.faultAt(code, jsonPath(path), message);
-  }
-
-  faultAt(code: ErrorCode, path: string, message: string): void {
+  fault(code: ErrorCode, path: string, message: string): void {
     this.#faults.push({ code, path, message });
   }
 
-  readDocument(document: unknown): void {
-    if (Array.isArray(document)) {
-      this.#readFlatList(document);
+  /** Throws a `SyntaxError` before anything was read, or never. */
+  *read(hashSeed: number): Lines {
+    const checking = outlineJson(this.#bytes, ROOT_KEYS, REPORT_LIMIT, hashSeed);
+    let step = checking.next();
+    while (step.done !== true) {
+      yield NOTHING;
+      step = checking.next();
+    }
+    const outline = step.value;
+    for (const path of outline.duplicates) {
+      this.fault('MAP_KEY_DUPLICATE', path, 'the key stands twice in this object');
+    }
+    this.#duplicates = new Set(outline.duplicates);
+    yield* this.#readRoot(outline);
+  }
+
+  *#readRoot({ root, members }: JsonOutline): Lines {
+    if (isList(root)) {
+      yield* this.#readFlatList(root);
       return;
     }
-    if (!isRecord(document)) {
-      this.fault(
-        'MAP_SHAPE_INVALID',
-        [],
-        `the map is ${describe(document)}, not an object or a list`,
-      );
+    if (!isObject(root)) {
+      const message = `the map is ${describe(root)}, not an object or a list`;
+      this.fault('MAP_SHAPE_INVALID', '$', message);
       return;
     }
     const isStructured =
-      Object.hasOwn(document, 'apiVersion') ||
-      isRecord(document.images) ||
-      ['images', 'repositories', 'prefixes'].some((key) => Array.isArray(document[key]));
+      members.has('apiVersion') ||
+      isObject(members.get('images')) ||
+      ['images', 'repositories', 'prefixes'].some((key) => isList(members.get(key)));
     if (isStructured) {
-      this.#readStructured(document);
+      yield* this.#readStructured(members);
     } else {
-      this.#readFlatObject(document, []);
+      yield* this.#readFlatObject(root, '$');
     }
   }
 
-  #readStructured(document: Record<string, unknown>): void {
-    const { apiVersion, images, repositories, prefixes } = document;
+  *#readStructured(members: ReadonlyMap<string, unknown>): Lines {
+    const apiVersion = members.get('apiVersion');
+    const images = members.get('images');
     // {"images": {source: target}} is a form of other tools, which know no version.
-    const isVersionless = apiVersion === undefined && isRecord(images);
+    const isVersionless = apiVersion === undefined && isObject(images);
     if (apiVersion !== MAP_API_VERSION && !isVersionless) {
       this.fault(
         'MAP_VERSION_UNKNOWN',
-        ['apiVersion'],
+        '$.apiVersion',
         `the version is ${describe(apiVersion)}; this program reads "${MAP_API_VERSION}"`,
       );
     }
-    this.#readHead(document);
-    if (isRecord(images)) {
-      this.#readFlatObject(images, ['images']);
+    this.#readHead(members);
+    if (isObject(images)) {
+      yield* this.#readFlatObject(images, '$.images');
     } else {
-      this.#eachElement(images, ['images'], (element, path) => this.#readImage(element, path));
+      yield* this.#eachElement(images, '$.images', (element, path) =>
+        this.#readImage(element, path),
+      );
     }
-    this.#eachElement(repositories, ['repositories'], (element, path) =>
+    yield* this.#eachElement(members.get('repositories'), '$.repositories', (element, path) =>
       this.#readName('repository', element, path),
     );
-    this.#eachElement(prefixes, ['prefixes'], (element, path) =>
+    yield* this.#eachElement(members.get('prefixes'), '$.prefixes', (element, path) =>
       this.#readName('prefix', element, path),
     );
   }
 
-  #readHead(document: Record<string, unknown>): void {
-    this.#noteUnknownKeys(document, ROOT_KEYS, []);
-    const { serial, generatedAt } = document;
+  #readHead(members: ReadonlyMap<string, unknown>): void {
+    this.#noteUnknownKeys(members.keys(), ROOT_KEYS, '$');
+    const [serial, generatedAt] = [members.get('serial'), members.get('generatedAt')];
     if (typeof serial === 'number' && Number.isSafeInteger(serial) && serial >= 0) {
       this.#serial = serial;
     } else if (serial !== undefined) {
-      this.fault('MAP_SHAPE_INVALID', ['serial'], `${describe(serial)} is not a whole number ≥ 0`);
+      this.fault('MAP_SHAPE_INVALID', '$.serial', `${describe(serial)} is not a whole number ≥ 0`);
     }
     if (typeof generatedAt === 'string' && !Number.isNaN(Date.parse(generatedAt))) {
       this.#generatedAt = generatedAt;
     } else if (generatedAt !== undefined) {
       const message = `${describe(generatedAt)} is not a date and time such as 2026-11-23T08:00:00Z`;
-      this.fault('MAP_SHAPE_INVALID', ['generatedAt'], message);
+      this.fault('MAP_SHAPE_INVALID', '$.generatedAt', message);
     }
   }
 
-  #readImage(element: Record<string, unknown>, path: Path): void {
-    this.#noteUnknownKeys(element, IMAGE_KEYS, path);
-    const source = this.#text(element.source, [...path, 'source']);
-    const target = this.#text(element.target, [...path, 'target']);
-    const sourceDigest = this.#digest(element.sourceDigest, [...path, 'sourceDigest']);
-    const aliases = this.#texts(element.aliases, [...path, 'aliases']);
-    this.#texts(element.platforms, [...path, 'platforms']);
+  #readImage(element: Record<string, unknown>, path: string): void {
+    this.#noteUnknownKeys(Object.keys(element), IMAGE_KEYS, path);
+    const [sourcePath, targetPath] = [`${path}.source`, `${path}.target`];
+    const source = this.#text(element.source, sourcePath);
+    const target = this.#text(element.target, targetPath);
+    const sourceDigest = this.#digest(element.sourceDigest, `${path}.sourceDigest`);
+    const aliases = this.#texts(element.aliases, `${path}.aliases`);
+    this.#texts(element.platforms, `${path}.platforms`);
     if (target === undefined) {
       return;
     }
-    const targetPath = [...path, 'target'];
     if (source !== undefined) {
-      this.#add('image', source, [...path, 'source'], target, targetPath, sourceDigest);
+      this.#add('image', source, sourcePath, target, targetPath, sourceDigest);
     }
     aliases.forEach((alias, index) =>
-      this.#add('image', alias, [...path, 'aliases', index], target, targetPath, sourceDigest),
+      this.#add('image', alias, `${path}.aliases[${index}]`, target, targetPath, sourceDigest),
     );
   }
 
-  #readName(kind: 'repository' | 'prefix', element: Record<string, unknown>, path: Path): void {
-    this.#noteUnknownKeys(element, NAME_KEYS, path);
-    const source = this.#text(element.source, [...path, 'source']);
-    const target = this.#text(element.target, [...path, 'target']);
+  #readName(kind: 'repository' | 'prefix', element: Record<string, unknown>, path: string): void {
+    this.#noteUnknownKeys(Object.keys(element), NAME_KEYS, path);
+    const [sourcePath, targetPath] = [`${path}.source`, `${path}.target`];
+    const source = this.#text(element.source, sourcePath);
+    const target = this.#text(element.target, targetPath);
     if (source !== undefined && target !== undefined) {
-      this.#add(kind, source, [...path, 'source'], target, [...path, 'target']);
+      this.#add(kind, source, sourcePath, target, targetPath);
     }
   }
 
-  #readFlatList(list: readonly unknown[]): void {
-    this.#eachElement(list, [], (element, path) => {
+  *#readFlatList(list: JsonContainer): Lines {
+    yield* this.#eachElement(list, '$', (element, path) => {
       const used = KEY_PAIRS.filter((pair) => pair.some((key) => Object.hasOwn(element, key)));
       const pair = used[0];
       if (pair === undefined || used.length > 1) {
@@ -207,65 +249,78 @@ class DocumentReader {
         this.#readImage(element, path);
         return;
       }
-      this.#noteUnknownKeys(element, [...pair, 'platforms'], path);
+      this.#noteUnknownKeys(Object.keys(element), [...pair, 'platforms'], path);
       const [sourceKey, targetKey] = pair;
-      const source = this.#text(element[sourceKey], [...path, sourceKey]);
-      const target = this.#text(element[targetKey], [...path, targetKey]);
+      const [sourcePath, targetPath] = [`${path}.${sourceKey}`, `${path}.${targetKey}`];
+      const source = this.#text(element[sourceKey], sourcePath);
+      const target = this.#text(element[targetKey], targetPath);
       if (source !== undefined && target !== undefined) {
-        const kind = flatKind(source, target);
-        this.#add(kind, source, [...path, sourceKey], target, [...path, targetKey]);
+        this.#add(flatKind(source, target), source, sourcePath, target, targetPath);
       }
     });
   }
 
-  #readFlatObject(object: Record<string, unknown>, path: Path): void {
-    for (const [source, value] of Object.entries(object)) {
+  *#readFlatObject(object: JsonContainer, path: string): Lines {
+    for (const [source, value] of objectMembers(this.#bytes, object)) {
       if (this.#isFull) {
         return;
       }
-      const at = [...path, source.slice(0, MAP_STRING_LIMIT)];
-      const target = this.#text(value, at);
-      if (this.#text(source, at) !== undefined && target !== undefined) {
-        this.#add(flatKind(source, target), source, at, target, at);
+      const at = childPath(path, source.slice(0, MAP_STRING_LIMIT));
+      if (!this.#duplicates.has(at)) {
+        const target = this.#text(value, at);
+        if (this.#text(source, at) !== undefined && target !== undefined) {
+          this.#add(flatKind(source, target), source, at, target, at);
+        }
       }
+      yield this.#takeLines();
     }
   }
 
-  #eachElement(
+  *#eachElement(
     list: unknown,
-    path: Path,
-    read: (element: Record<string, unknown>, path: Path) => void,
-  ): void {
+    path: string,
+    read: (element: Record<string, unknown>, path: string) => void,
+  ): Lines {
     if (list === undefined) {
       return;
     }
-    if (!Array.isArray(list)) {
+    if (!isList(list)) {
       this.fault('MAP_SHAPE_INVALID', path, `${describe(list)} is not a list`);
       return;
     }
-    for (const [index, element] of list.entries()) {
+    let index = 0;
+    for (const element of listElements(this.#bytes, list)) {
       if (this.#isFull) {
         return;
       }
-      if (isRecord(element)) {
-        read(element, [...path, index]);
+      const at = childPath(path, index);
+      if (isRecord(element) && !(element instanceof JsonContainer)) {
+        read(element, at);
       } else {
-        this.fault('MAP_SHAPE_INVALID', [...path, index], `${describe(element)} is not an object`);
+        this.fault('MAP_SHAPE_INVALID', at, `${describe(element)} is not an object`);
       }
+      index += 1;
+      yield this.#takeLines();
     }
+  }
+
+  #takeLines(): readonly MapLine[] {
+    const lines = this.#lines;
+    this.#lines = [];
+    return lines;
   }
 
   #add(
     kind: MapLine['kind'],
     source: string,
-    path: Path,
+    path: string,
     target: string,
-    targetPath: Path,
+    targetPath: string,
     sourceDigest?: string,
   ): void {
-    if (this.#lines.length < MAP_ENTRY_LIMIT) {
-      const [at, targetAt] = [jsonPath(path), jsonPath(targetPath)];
-      this.#lines.push({ kind, source, path: at, target, targetPath: targetAt, sourceDigest });
+    if (this.#count < MAP_ENTRY_LIMIT) {
+      this.#count += 1;
+      this.#lines.push({ kind, source, path, target, targetPath, sourceDigest });
     } else if (!this.#isFull) {
       this.#isFull = true;
       const message = `the map has more than ${MAP_ENTRY_LIMIT} entries (sources and aliases)`;
@@ -273,7 +328,7 @@ class DocumentReader {
     }
   }
 
-  #text(value: unknown, path: Path): string | undefined {
+  #text(value: unknown, path: string): string | undefined {
     if (typeof value !== 'string') {
       this.fault('MAP_SHAPE_INVALID', path, `the value is ${describe(value)}; give a string`);
       return undefined;
@@ -286,7 +341,7 @@ class DocumentReader {
     return value;
   }
 
-  #texts(value: unknown, path: Path): string[] {
+  #texts(value: unknown, path: string): string[] {
     if (value === undefined) {
       return [];
     }
@@ -294,10 +349,10 @@ class DocumentReader {
       this.fault('MAP_SHAPE_INVALID', path, `${describe(value)} is not a list of strings`);
       return [];
     }
-    return value.flatMap((each, index) => this.#text(each, [...path, index]) ?? []);
+    return value.flatMap((each, index) => this.#text(each, childPath(path, index)) ?? []);
   }
 
-  #digest(value: unknown, path: Path): string | undefined {
+  #digest(value: unknown, path: string): string | undefined {
     const text = value === undefined ? undefined : this.#text(value, path);
     if (text === undefined) {
       return undefined;
@@ -310,13 +365,21 @@ class DocumentReader {
     return undefined;
   }
 
-  #noteUnknownKeys(object: object, known: readonly string[], path: Path): void {
-    for (const key of Object.keys(object)) {
+  #noteUnknownKeys(keys: Iterable<string>, known: readonly string[], path: string): void {
+    for (const key of keys) {
       if (!known.includes(key) && this.#unknownKeys.length < REPORT_LIMIT) {
-        this.#unknownKeys.push(jsonPath([...path, key]));
+        this.#unknownKeys.push(childPath(path, key));
       }
     }
   }
+}
+
+function isList(value: unknown): value is JsonContainer {
+  return value instanceof JsonContainer && value.kind === 'list';
+}
+
+function isObject(value: unknown): value is JsonContainer {
+  return value instanceof JsonContainer && value.kind === 'object';
 }
 
 /** A flat entry says by its form what it is: `a/` a prefix, `a` → `b` a repository, else an image. */
@@ -328,6 +391,10 @@ function flatKind(source: string, target: string): MapLine['kind'] {
 }
 
 function isBareName(text: string): boolean {
+  // Most have a tag or digest, which shows without parsing them.
+  if (text.includes('@') || text.lastIndexOf(':') > text.lastIndexOf('/')) {
+    return false;
+  }
   const reference = parseReference(text);
   return !isInvalid(reference) && reference.tag === undefined && reference.digest === undefined;
 }
@@ -339,5 +406,8 @@ function describe(value: unknown): string {
   if (value === null || typeof value === 'number' || typeof value === 'boolean') {
     return String(value);
   }
-  return Array.isArray(value) ? 'a list' : value === undefined ? 'missing' : 'an object';
+  if (value === undefined) {
+    return 'missing';
+  }
+  return Array.isArray(value) || isList(value) ? 'a list' : 'an object';
 }

@@ -2,6 +2,10 @@ import { type Fault, quote } from './errors.ts';
 import type { ImageMap, MapEntry } from './image-map.ts';
 import { type Prefix, PrefixTable } from './prefix-rules.ts';
 import { parseReference } from './reference.ts';
+import { runSteps, type Steps } from './steps.ts';
+
+/** So many lost sources are named. */
+const EXAMPLES = 3;
 
 export interface MapGuards {
   /** Empty: any target is allowed. */
@@ -17,48 +21,52 @@ export function checkSuccessor(
   current: ImageMap | undefined,
   guards: MapGuards,
 ): Fault[] {
-  const faults = forbiddenTargets(next, guards.allowedTargets);
+  return runSteps(successorSteps(next, current, guards));
+}
+
+/** As `checkSuccessor`, in steps. */
+export function* successorSteps(
+  next: ImageMap,
+  current: ImageMap | undefined,
+  guards: MapGuards,
+): Steps<Fault[]> {
+  const faults = yield* forbiddenTargets(next, guards.allowedTargets);
   if (current !== undefined) {
-    faults.push(...serialFaults(next, current, guards), ...shrinkFaults(next, current, guards));
+    faults.push(...serialFaults(next, current, guards));
+    faults.push(...(yield* shrinkFaults(next, current, guards)));
   }
   return faults;
 }
 
 /** Whether `map` has an entry for the same source, whatever its target. */
 export function findEntry(map: ImageMap, { kind, key }: MapEntry): MapEntry | undefined {
-  switch (kind) {
-    case 'image': {
-      const written = map.tags.get(key) ?? map.digests.get(key);
-      return written?.key === key ? written : undefined;
-    }
-    case 'repository':
-      return map.repositories.get(key);
-    case 'prefix':
-      return map.prefixes.get(key);
-  }
+  const number = map.ruleOf(kind, key);
+  return number === undefined ? undefined : map.table.entry(number);
 }
 
-function forbiddenTargets(map: ImageMap, allowedTargets: readonly Prefix[]): Fault[] {
+function* forbiddenTargets({ table }: ImageMap, allowedTargets: readonly Prefix[]): Steps<Fault[]> {
+  const faults: Fault[] = [];
   if (allowedTargets.length === 0) {
-    return [];
+    return faults;
   }
   const allowed = new PrefixTable<true>();
   for (const { value } of allowedTargets) {
     allowed.set(value, true);
   }
-  return map.entries
-    .filter((entry) => allowed.longest(targetRepository(entry)) === undefined)
-    .map((entry) => ({
-      code: 'MAP_TARGET_FORBIDDEN',
-      path: entry.path,
-      message: `the target ${quote(entry.target)} lies outside allowedTargets (${allowedTargets.map(({ value }) => value).join(', ')})`,
-    }));
+  const scope = allowedTargets.map(({ value }) => value).join(', ');
+  for (let number = 0; number < table.size; number += 1) {
+    yield;
+    const target = table.canonicalTarget(number);
+    const name = table.kind(number) === 'image' ? repositoryOf(target) : target;
+    if (allowed.longest(name) === undefined) {
+      const message = `the target ${quote(table.target(number))} lies outside allowedTargets (${scope})`;
+      faults.push({ code: 'MAP_TARGET_FORBIDDEN', path: table.path(number), message });
+    }
+  }
+  return faults;
 }
 
-function targetRepository({ kind, canonicalTarget }: MapEntry): string {
-  if (kind !== 'image') {
-    return canonicalTarget;
-  }
+function repositoryOf(canonicalTarget: string): string {
   const reference = parseReference(canonicalTarget);
   return 'repository' in reference ? reference.repository : canonicalTarget;
 }
@@ -73,13 +81,27 @@ function serialFaults(next: ImageMap, current: ImageMap, { allowRollback }: MapG
   return [{ code: 'MAP_SERIAL_LOWER', path: '$.serial', message }];
 }
 
-function shrinkFaults(next: ImageMap, current: ImageMap, { maxShrink }: MapGuards): Fault[] {
-  const lost = current.entries.filter((entry) => findEntry(next, entry) === undefined);
-  const total = current.entries.length;
-  if (total === 0 || lost.length / total <= maxShrink) {
+function* shrinkFaults(
+  next: ImageMap,
+  { table }: ImageMap,
+  { maxShrink }: MapGuards,
+): Steps<Fault[]> {
+  const total = table.size;
+  const examples: string[] = [];
+  let lost = 0;
+  for (let number = 0; number < total; number += 1) {
+    yield;
+    const key = table.key(number);
+    if (next.ruleOf(table.kind(number), key) === undefined) {
+      lost += 1;
+      if (examples.length < EXAMPLES) {
+        examples.push(quote(key));
+      }
+    }
+  }
+  if (total === 0 || lost / total <= maxShrink) {
     return [];
   }
-  const examples = lost.slice(0, 3).map(({ key }) => quote(key));
-  const message = `${lost.length} of the ${total} entries in use would be lost (for example ${examples.join(', ')}); imageMap.maxShrink allows ${maxShrink}`;
+  const message = `${lost} of the ${total} entries in use would be lost (for example ${examples.join(', ')}); imageMap.maxShrink allows ${maxShrink}`;
   return [{ code: 'MAP_SHRINKS', path: '$', message }];
 }

@@ -78,22 +78,30 @@ export class PrefixTable<Value> {
     return this.#values.get(prefix);
   }
 
-  entries(): MapIterator<[string, Value]> {
-    return this.#values.entries();
-  }
-
   /** The value of the longest prefix that covers `repository`. */
-  longest(repository: string): { readonly prefix: string; readonly value: Value } | undefined {
-    if (this.#values.size === 0) {
-      return undefined;
-    }
-    for (let end = repository.length; end > 0; end = repository.lastIndexOf('/', end - 1)) {
-      const prefix = repository.slice(0, end);
-      const value = this.#values.get(prefix);
-      if (value !== undefined) {
-        return { prefix, value };
-      }
-    }
-    return undefined;
+  longest(repository: string): PrefixMatch<Value> | undefined {
+    return this.#values.size === 0
+      ? undefined
+      : longestPrefix(repository, (prefix) => this.#values.get(prefix));
   }
+}
+
+export interface PrefixMatch<Value> {
+  readonly prefix: string;
+  readonly value: Value;
+}
+
+/** What `find` gives for the longest prefix of `name` on a path boundary that it knows. */
+export function longestPrefix<Value>(
+  name: string,
+  find: (prefix: string) => Value | undefined,
+): PrefixMatch<Value> | undefined {
+  for (let end = name.length; end > 0; end = name.lastIndexOf('/', end - 1)) {
+    const prefix = name.slice(0, end);
+    const value = find(prefix);
+    if (value !== undefined) {
+      return { prefix, value };
+    }
+  }
+  return undefined;
 }

@@ -155,7 +155,7 @@ export class Runtime {
         this.#makePolicy();
         const { rules, identity, sha256 } = loaded;
         metrics.mapLoads.inc({ result: 'loaded' });
-        metrics.mapEntries.set(rules.entries.length);
+        metrics.mapEntries.set(rules.table.size);
         if (rules.serial === undefined) metrics.mapSerial.remove();
         else metrics.mapSerial.set(rules.serial);
         succeeded();
@@ -163,7 +163,7 @@ export class Runtime {
           ...identity,
           from,
           sha256,
-          entries: rules.entries.length,
+          entries: rules.table.size,
           added,
           removed,
           changed,

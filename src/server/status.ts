@@ -22,7 +22,7 @@ export function describeStatus(
             serial: loaded?.identity.serial ?? null,
             etag: loaded?.identity.etag ?? null,
             sha256: loaded?.sha256 ?? null,
-            entries: loaded?.rules.entries.length ?? 0,
+            entries: loaded?.rules.table.size ?? 0,
             loadedAt: loaded === undefined ? null : new Date(loaded.loadedAt).toISOString(),
             ageSeconds: map.age === undefined ? null : Math.round(map.age / 1000),
             lastError: map.lastError?.message ?? null,

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isRecord } from '../core/json-path.ts';
-import { sha256 } from './file.ts';
+import { sha256Steps } from './digest.ts';
+import { runInSlices } from './slices.ts';
 
 /** A good map as it was read, kept over a restart. */
 export interface CachedBytes {
@@ -36,7 +37,7 @@ export function createCacheFile(path: string): MapCache {
   return {
     async load() {
       try {
-        return parseCache(await readFile(path));
+        return await parseCache(await readFile(path));
       } catch {
         return undefined;
       }
@@ -61,7 +62,7 @@ async function writeDurably(path: string, cached: CachedBytes): Promise<void> {
   const header: Header = {
     location,
     etag,
-    sha256: sha256(bytes),
+    sha256: await runInSlices(sha256Steps(bytes)),
     signature: signature === undefined ? null : Buffer.from(signature).toString('base64'),
     savedAt,
   };
@@ -77,11 +78,11 @@ async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
-function parseCache(file: Buffer): CachedBytes | undefined {
+async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   const end = file.indexOf(NEWLINE);
   const header: unknown = JSON.parse(file.toString('utf8', 0, end));
   const bytes = file.subarray(end + 1);
-  if (!isHeader(header) || header.sha256 !== sha256(bytes)) {
+  if (!isHeader(header) || header.sha256 !== (await runInSlices(sha256Steps(bytes)))) {
     return undefined;
   }
   const { location, etag, signature, savedAt } = header;

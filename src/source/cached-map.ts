@@ -1,14 +1,15 @@
-import type { KeyObject } from 'node:crypto';
+import { type KeyObject, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Fault, RewriterError } from '../core/errors.ts';
-import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
-import { compareMaps } from '../core/map-diff.ts';
-import { checkSuccessor, type MapGuards } from '../core/map-guard.ts';
+import { hasFaults, type ImageMap, imageMapSteps } from '../core/image-map.ts';
+import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
+import { type MapGuards, successorSteps } from '../core/map-guard.ts';
 import type { MapIdentity } from '../core/policy.ts';
-import { sha256 } from './file.ts';
 import type { MapCache } from './cache-file.ts';
+import { sha256Steps } from './digest.ts';
 import { timeoutError } from './read-body.ts';
-import { verifyBytes } from './signature.ts';
+import { verifyInBackground } from './signature.ts';
+import { runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
 
 export interface CachedMapSettings extends MapGuards {
@@ -31,12 +32,9 @@ export interface LoadedMap {
   readonly loadedAt: number;
 }
 
-export interface MapChange {
+export interface MapChange extends MapChangeCounts {
   readonly loaded: LoadedMap;
   readonly from: 'source' | 'cache';
-  readonly added: number;
-  readonly removed: number;
-  readonly changed: number;
 }
 
 /** Told of everything that happens to the map; logs and counts it. */
@@ -207,11 +205,16 @@ export class CachedMap {
     if (cached?.location !== this.location || !(await this.#isSigned(cached))) {
       return;
     }
-    const loaded = this.#accept(cached);
-    if (generation === this.#generation && !(loaded instanceof RewriterError)) {
+    const loaded = await this.#accept(cached);
+    if (loaded instanceof RewriterError) {
+      return;
+    }
+    const counts = await runInSlices(countChanges(undefined, loaded.rules));
+    // A source that says that it changed may have been quicker.
+    if (generation === this.#generation && this.#current === undefined) {
       this.#seen = { etag: cached.etag, fault: undefined };
       this.#lastSuccess = cached.savedAt;
-      this.#use(loaded, 'cache');
+      this.#use({ loaded, from: 'cache', ...counts });
     }
   }
 
@@ -220,7 +223,7 @@ export class CachedMap {
     try {
       const reading = await this.#read();
       if (generation === this.#generation) {
-        this.#take(reading);
+        await this.#take(reading);
       }
     } catch (error) {
       if (generation === this.#generation) {
@@ -233,11 +236,16 @@ export class CachedMap {
   async #read(): Promise<MapReading> {
     const { timeout } = this.#settings;
     const signal = AbortSignal.timeout(timeout);
-    const deadline = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(timeoutError(this.location)));
-    });
-    // The race holds even for a source that does not heed the signal.
-    return Promise.race([this.#readVerified(signal), deadline]);
+    const { promise: deadline, reject } = Promise.withResolvers<never>();
+    const giveUp = (): void => reject(timeoutError(this.location));
+    signal.addEventListener('abort', giveUp);
+    try {
+      // The race holds even for a source that does not heed the signal.
+      return await Promise.race([this.#readVerified(signal), deadline]);
+    } finally {
+      // Otherwise the signal would keep the bytes in memory until it aborts.
+      signal.removeEventListener('abort', giveUp);
+    }
   }
 
   /** Reads until map and signature fit, a few times: the two are written one after the other. */
@@ -270,23 +278,27 @@ export class CachedMap {
     if (readKeys === undefined) {
       return true;
     }
-    return signature !== undefined && verifyBytes(bytes, signature, await readKeys());
+    return (
+      signature !== undefined && (await verifyInBackground(bytes, signature, await readKeys()))
+    );
   }
 
   /** The map of some bytes, if it may take the place of the one in use. */
-  #accept({ bytes, etag }: { bytes: Uint8Array; etag: string }): LoadedMap | RewriterError {
-    const rules = parseImageMap(bytes, this.#settings.maxBytes);
+  async #accept({ bytes, etag }: ReadBytes): Promise<LoadedMap | RewriterError> {
+    const settings = this.#settings;
+    const hashSeed = randomInt(2 ** 32);
+    const rules = await runInSlices(imageMapSteps(bytes, settings.maxBytes, hashSeed));
     if (hasFaults(rules)) {
       return mapError(rules.faults, this.location);
     }
     // Serials and sizes of another location say nothing about this one.
     const isSamePlace = this.#current?.identity.location === this.location;
     const current = isSamePlace ? this.#current?.rules : undefined;
-    const faults = checkSuccessor(rules, current, this.#settings);
+    const faults = await runInSlices(successorSteps(rules, current, settings));
     if (faults.length > 0) {
       return mapError(faults, this.location);
     }
-    const digest = sha256(bytes);
+    const digest = await runInSlices(sha256Steps(bytes));
     return {
       rules,
       identity: {
@@ -299,7 +311,7 @@ export class CachedMap {
     };
   }
 
-  #take(reading: MapReading): void {
+  async #take(reading: MapReading): Promise<void> {
     if (reading.kind === 'unchanged') {
       const fault = this.#seen?.fault;
       if (fault === undefined) {
@@ -310,20 +322,28 @@ export class CachedMap {
       }
       return;
     }
-    const outcome = this.#accept(reading);
+    const generation = this.#generation;
+    const outcome = await this.#accept(reading);
+    if (generation !== this.#generation) {
+      return;
+    }
     const isRefused = outcome instanceof RewriterError;
     this.#seen = { etag: reading.etag, fault: isRefused ? outcome : undefined };
     if (isRefused) {
       this.#fail(outcome, true);
       return;
     }
-    this.#succeed();
     if (isSameMap(outcome, this.#current)) {
+      this.#succeed();
       this.#observer.unchanged();
       return;
     }
-    this.#use(outcome, 'source');
-    void this.#keep(reading);
+    const counts = await runInSlices(countChanges(this.#current?.rules, outcome.rules));
+    if (generation === this.#generation) {
+      this.#succeed();
+      this.#use({ loaded: outcome, from: 'source', ...counts });
+      void this.#keep(reading);
+    }
   }
 
   #succeed(): void {
@@ -342,16 +362,9 @@ export class CachedMap {
     }
   }
 
-  #use(loaded: LoadedMap, from: MapChange['from']): void {
-    const { added, removed, changed } = compareMaps(this.#current?.rules, loaded.rules);
-    this.#current = loaded;
-    this.#observer.loaded({
-      loaded,
-      from,
-      added: added.length,
-      removed: removed.length,
-      changed: changed.length,
-    });
+  #use(change: MapChange): void {
+    this.#current = change.loaded;
+    this.#observer.loaded(change);
   }
 
   async #keep({ bytes, etag, signature }: Extract<MapReading, { kind: 'changed' }>): Promise<void> {
@@ -376,6 +389,11 @@ function isSameMap(one: LoadedMap, other: LoadedMap | undefined): boolean {
     one.identity.etag === other.identity.etag &&
     one.identity.location === other.identity.location
   );
+}
+
+interface ReadBytes {
+  readonly bytes: Uint8Array;
+  readonly etag: string;
 }
 
 interface SignedBytes {

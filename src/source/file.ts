@@ -1,9 +1,13 @@
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
-import { readBody } from './read-body.ts';
+import { sha256Steps } from './digest.ts';
+import { enlarge, timeoutError, tooLarge } from './read-body.ts';
+import { runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 import { watchFiles } from './watch-file.ts';
+
+/** Bytes that are read at once. */
+const READ_SIZE = 1_048_576;
 
 /** A map in a local file, such as a mounted ConfigMap. Its etag is the SHA-256 of its bytes. */
 export function createFileSource(path: string): MapSource {
@@ -11,7 +15,7 @@ export function createFileSource(path: string): MapSource {
     location: `file://${path}`,
     async read({ etag, maxBytes, signal, signed }) {
       const bytes = await readBounded(path, maxBytes, signal);
-      const digest = sha256(bytes);
+      const digest = await runInSlices(sha256Steps(bytes));
       if (digest === etag) {
         return { kind: 'unchanged' };
       }
@@ -22,11 +26,7 @@ export function createFileSource(path: string): MapSource {
   };
 }
 
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** Reads a file of at most `maxBytes`. Throws `MAP_UNREADABLE` or `MAP_TOO_LARGE`. */
+/** Reads a file of at most `maxBytes`. Throws `MAP_UNREADABLE`, `MAP_TOO_LARGE` or `MAP_TIMEOUT`. */
 async function readBounded(
   path: string,
   maxBytes: number,
@@ -41,9 +41,7 @@ async function readBounded(
         `${path} has ${size} bytes; ${maxBytes} are the limit (imageMap.maxBytes, or that of a signature)`,
       );
     }
-    const location = `file://${path}`;
-    const body = file.createReadStream({ autoClose: false });
-    return await readBody(body, { location, maxBytes, announced: undefined, signal });
+    return await readToEnd(file, { location: `file://${path}`, size, maxBytes, signal });
   } catch (error) {
     if (error instanceof RewriterError) {
       throw error;
@@ -52,6 +50,41 @@ async function readBounded(
     throw new RewriterError('MAP_UNREADABLE', `cannot read the image map: ${message}`, {
       cause: error,
     });
+  }
+}
+
+interface FileLimits {
+  readonly location: string;
+  /** Bytes when it was opened; a pipe has none. */
+  readonly size: number;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+}
+
+async function readToEnd(file: FileHandle, limits: FileLimits): Promise<Uint8Array> {
+  const { location, size, maxBytes, signal } = limits;
+  // Room for a byte more, so that the last read finds the end.
+  let bytes: Buffer = Buffer.allocUnsafeSlow(size === 0 ? READ_SIZE : size + 1);
+  let filled = 0;
+  for (;;) {
+    if (signal.aborted) {
+      throw timeoutError(location);
+    }
+    const { bytesRead } = await file.read(
+      bytes,
+      filled,
+      Math.min(READ_SIZE, bytes.length - filled),
+    );
+    if (bytesRead === 0) {
+      return bytes.subarray(0, filled);
+    }
+    filled += bytesRead;
+    if (filled > maxBytes) {
+      throw tooLarge(location, filled, maxBytes);
+    }
+    if (filled === bytes.length) {
+      bytes = enlarge(bytes, 2 * bytes.length);
+    }
   }
 }
 

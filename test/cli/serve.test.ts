@@ -153,6 +153,42 @@ describe('serve', () => {
     expect(await imageOf(client)).toBe('registry.corp.example/a:1');
   });
 
+  it('answers while it checks a big map, by the old rules and then by the new ones', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    const bigMap = (serial: number, target: string): string => {
+      const map = JSON.parse(mapOf(serial, target)) as { images: unknown[] };
+      for (let index = 0; index < 30_000; index += 1) {
+        map.images.push({
+          source: `docker.io/atlanhq/app:${index}`,
+          target: `r.example/a:${index}`,
+        });
+      }
+      return JSON.stringify(map);
+    };
+    const map = await workspace.write('map.json', bigMap(1, 'registry.corp.example/a:1'));
+    const { serve, client } = await start(
+      workspace,
+      authority,
+      `procurement: map\nimageMap: {url: "file://${map}", refreshInterval: 1h}\n`,
+    );
+    await serve.line('map.loaded');
+    await workspace.write('next.json', bigMap(2, 'registry.corp.example/a:2'));
+    await rename(workspace.path('next.json'), map);
+    const images: (string | undefined)[] = [];
+    const isNew = ({ event, serial }: { event: string; serial?: unknown }): boolean =>
+      event === 'map.loaded' && serial === 2;
+    while (!serve.lines.some(isNew)) {
+      images.push(await imageOf(client));
+    }
+    expect(await imageOf(client)).toBe('registry.corp.example/a:2');
+    expect(images.length).toBeGreaterThan(1);
+    expect(new Set(images)).toEqual(
+      new Set(['registry.corp.example/a:1', ...images.filter((image) => image?.endsWith('a:2'))]),
+    );
+    expect(serve.lines.find(isNew)).toMatchObject({ entries: 30_001, added: 0, changed: 1 });
+  });
+
   it('serves a renewed certificate without a restart and refuses a pair that does not match', async () => {
     await using workspace = await Workspace.create();
     const authority = await createAuthority();

@@ -1,5 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { compareMaps } from '../../src/core/map-diff.ts';
+import fc from 'fast-check';
+import { compareMaps, countChanges } from '../../src/core/map-diff.ts';
+import { runSteps } from '../../src/core/steps.ts';
+import { soundMapSections } from '../support/arbitraries.ts';
 import { digestOf } from '../support/digests.ts';
 import { mapDocument, mapOf } from '../support/maps.ts';
 
@@ -74,5 +77,22 @@ describe('compareMaps', () => {
       removed: ['docker.io/atlanhq/a'],
       changed: [],
     });
+  });
+});
+
+describe('countChanges', () => {
+  it('counts what compareMaps lists', () => {
+    const maps = soundMapSections.map((sections) => mapOf(mapDocument(sections)));
+    fc.assert(
+      fc.property(fc.option(maps, { nil: undefined }), maps, (from, to) => {
+        const { added, removed, changed } = compareMaps(from, to);
+        expect(runSteps(countChanges(from, to))).toEqual({
+          added: added.length,
+          removed: removed.length,
+          changed: changed.length,
+        });
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

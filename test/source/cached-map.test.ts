@@ -11,9 +11,9 @@ import {
   type Clock,
   type MapObserver,
 } from '../../src/source/cached-map.ts';
-import { sha256 } from '../../src/source/file.ts';
 import { joinSignatures, signBytes } from '../../src/source/signature.ts';
 import type { MapReading, MapSource, ReadRequest } from '../../src/source/source.ts';
+import { sha256 } from '../support/digests.ts';
 import { bytesOf, bytesOfText, mapDocument, MAX_BYTES } from '../support/maps.ts';
 import { prefixOf } from '../support/references.ts';
 import { Workspace } from '../support/workspace.ts';
@@ -339,6 +339,32 @@ describe('a cached map', () => {
     expect(serial()).toBe(1);
     expect(clock.waiting).toBeUndefined();
     expect(told).toHaveLength(1);
+  });
+
+  it('lets others run while it checks a big map, and has the old one until it is done', async () => {
+    const { map, source, serial } = benchOf({ maxShrink: 1 });
+    source.put(documentOf(1, 20_000));
+    await map.start();
+    source.put(documentOf(2, 20_000));
+    const read = map.refresh().then(() => 'done');
+    const seen: (number | undefined)[] = [];
+    while ((await Promise.race([read, turn('others')])) !== 'done') {
+      seen.push(serial());
+    }
+    expect(seen.filter((each) => each === 1).length).toBeGreaterThan(10);
+    expect(serial()).toBe(2);
+  });
+
+  it('takes nothing from a map that it still checks when it is stopped', async () => {
+    const { map, source, serial, told } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    source.put(documentOf(2, 20_000));
+    const read = map.refresh();
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    map.stop();
+    await read;
+    expect([serial(), told]).toEqual([1, ['loaded 1 from source +4 -0 ~0']]);
   });
 
   it('gives up a source that never answers and does not heed the signal', async () => {

@@ -52,6 +52,16 @@ describe('a map in a file', () => {
     );
   });
 
+  it('may be bigger than what is read at once, as a file and as a pipe', async () => {
+    const bytes = Buffer.alloc(3_500_000, 'abcdefg');
+    for (const put of ['put', 'putUncounted'] as const) {
+      await using bench = await openBench();
+      await bench[put](bytes);
+      const reading = await bench.source.read(requestOf({ maxBytes: 4_000_000 }));
+      expect(reading.kind === 'changed' && bytes.equals(reading.bytes)).toBe(true);
+    }
+  });
+
   it('is no folder', async () => {
     await using workspace = await Workspace.create();
     const refusal = await refusalOf(createFileSource(workspace.folder).read(requestOf()));

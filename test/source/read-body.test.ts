@@ -33,6 +33,12 @@ describe('readBody', () => {
     expect(await readBody(bodyOf(), limits({ announced: 0 }))).toHaveLength(0);
   });
 
+  it('gives a long body of unknown length whole', async () => {
+    const texts = Array.from({ length: 40 }, (_, index) => `${index}`.repeat(3000));
+    const bytes = await readBody(bodyOf(...texts), limits({ maxBytes: 1_000_000 }));
+    expect(Buffer.from(bytes).toString()).toBe(texts.join(''));
+  });
+
   it('takes a body of just the limit, and none of a byte more', async () => {
     expect(await readBody(bodyOf('12345'), limits({ maxBytes: 5 }))).toHaveLength(5);
     await expect(readBody(bodyOf('12345', '6'), limits({ maxBytes: 5 }))).rejects.toMatchObject({

@@ -8,6 +8,7 @@ import {
   readPublicKeys,
   signBytes,
   verifyBytes,
+  verifyInBackground,
 } from '../../src/source/signature.ts';
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
@@ -166,5 +167,35 @@ describe('a key', () => {
     }
     expect(refusal).toMatchObject({ code: 'SIGNATURE_KEY_INVALID' });
     expect((refusal as Error).message).not.toContain('BEGIN');
+  });
+});
+
+describe('verifyInBackground', () => {
+  it('says what verifyBytes says', async () => {
+    const [one, other] = [ed25519Pair(), ed25519Pair()];
+    const signatures = [signatureOf(MAP, one), signatureOf(MAP, other), bytesOfText('nothing')];
+    const joined = bytesOfText(joinSignatures(signBytes(MAP, one.privateKey), signatures[1]));
+    const verdicts = [];
+    for (const signature of [...signatures, joined]) {
+      for (const keys of [[one.publicKey], [other.publicKey, one.publicKey], []]) {
+        const verdict = await verifyInBackground(MAP, signature, keys);
+        expect(verdict).toBe(verifyBytes(MAP, signature, keys));
+        verdicts.push(verdict);
+      }
+    }
+    expect(verdicts).toEqual([
+      true,
+      true,
+      false,
+      false,
+      true,
+      false,
+      false,
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
   });
 });

@@ -1,0 +1,402 @@
+import { childPath } from './json-path.ts';
+import { TextIndex } from './packed-text.ts';
+import type { Steps } from './steps.ts';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+const LOWER_U = 0x75;
+const FIRST_PRINTABLE = 0x20;
+const FIRST_BEYOND_ASCII = 0x80;
+
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+const WORDS = ['true', 'false', 'null'] as const;
+const ESCAPES = '"\\/bfnrtu';
+/** Bytes that are checked in one step: some 20 microseconds. */
+const STRIDE = 8192;
+/** Most objects have no more than these. */
+const FEW_KEYS = 8;
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** An object or list that is not read yet; `start` is the place of its bracket. */
+export class JsonContainer {
+  readonly kind: 'object' | 'list';
+  readonly start: number;
+
+  constructor(kind: 'object' | 'list', start: number) {
+    this.kind = kind;
+    this.start = start;
+  }
+}
+
+/** A sound JSON text, its entries still bytes: a map of 15 MB would take 50 MB as objects. */
+export interface JsonOutline {
+  readonly root: unknown;
+  /** What the root has, where it is an object: all keys that were asked for, and `limit` others. */
+  readonly members: ReadonlyMap<string, unknown>;
+  /** Paths of keys that stand twice in one object, at most `limit`. */
+  readonly duplicates: readonly string[];
+}
+
+interface Frame {
+  readonly close: number;
+  /** Absent in a list. */
+  readonly keys: KeySet | undefined;
+  position: string | number;
+}
+
+/** The keys of one object. A flat map is an object of 100,000 of them: their text stays in the bytes. */
+class KeySet {
+  readonly #bytes: Uint8Array;
+  readonly #hashSeed: number;
+  readonly #first: string[] = [];
+  /** Places of the others. */
+  #others: TextIndex | undefined;
+
+  constructor(bytes: Uint8Array, hashSeed: number) {
+    this.#bytes = bytes;
+    this.#hashSeed = hashSeed;
+  }
+
+  /** Adds the key that is written at a place; false where it is there already. */
+  add(key: string, place: number): boolean {
+    if (this.#first.includes(key) || this.#others?.has(key) === true) {
+      return false;
+    }
+    if (this.#first.length < FEW_KEYS) {
+      this.#first.push(key);
+    } else {
+      this.#others ??= new TextIndex(
+        this.#hashSeed,
+        (at, text) => readString(this.#bytes, at, endOfString(this.#bytes, at)) === text,
+      );
+      this.#others.set(key, place);
+    }
+    return true;
+  }
+}
+
+/**
+ * Checks that bytes are one JSON text in UTF-8 (RFC 8259), as strictly as `JSON.parse`, and finds keys
+ * that stand twice: `JSON.parse` keeps the last of them without a word, so a map could lose an entry
+ * depending on the order in its file. Throws a `SyntaxError` that says where the text goes wrong.
+ * `hashSeed` is any 32-bit number, best a random one.
+ */
+export function* outlineJson(
+  bytes: Uint8Array,
+  wanted: readonly string[],
+  limit: number,
+  hashSeed: number,
+): Steps<JsonOutline> {
+  const begin = skipSpace(bytes, startsWithMark(bytes) ? BYTE_ORDER_MARK.length : 0);
+  const members = new Map<string, number>();
+  const duplicates: string[] = [];
+  const stack: Frame[] = [];
+  let frame: Frame | undefined;
+  let expects: 'value' | 'first value' | 'key' | 'first key' | 'next' = 'value';
+  let pause = STRIDE;
+
+  for (let at = begin; ; at = skipSpace(bytes, at)) {
+    if (at >= pause) {
+      pause = at + STRIDE;
+      yield;
+    }
+    const byte = bytes[at];
+    if (expects === 'next' && frame === undefined) {
+      if (byte !== undefined) throw unexpected(bytes, at, 'nothing more');
+      break;
+    }
+    if (frame !== undefined && byte === frame.close && expects !== 'key' && expects !== 'value') {
+      stack.pop();
+      frame = stack.at(-1);
+      expects = 'next';
+      at += 1;
+    } else if (expects === 'next') {
+      if (byte !== COMMA) throw unexpected(bytes, at, `"," or "${closing(frame)}"`);
+      if (typeof frame?.position === 'number') frame.position += 1;
+      expects = frame?.keys === undefined ? 'value' : 'key';
+      at += 1;
+    } else if (expects === 'key' || expects === 'first key') {
+      if (byte !== QUOTE) throw unexpected(bytes, at, 'a key in double quotes');
+      const place = at;
+      const end = checkString(bytes, place);
+      const key = readString(bytes, place, end);
+      at = skipSpace(bytes, end);
+      if (bytes[at] !== COLON) throw unexpected(bytes, at, '":"');
+      at = skipSpace(bytes, at + 1);
+      if (frame?.keys !== undefined) {
+        frame.position = key;
+        if (!frame.keys.add(key, place) && duplicates.length < limit) {
+          duplicates.push(stack.reduce((path, each) => childPath(path, each.position), '$'));
+        }
+      }
+      if (stack.length === 1 && (wanted.includes(key) || members.size < limit)) {
+        members.set(key, at);
+      }
+      expects = 'value';
+    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      const isObject = byte === OPEN_OBJECT;
+      frame = {
+        close: isObject ? CLOSE_OBJECT : CLOSE_LIST,
+        keys: isObject ? new KeySet(bytes, hashSeed) : undefined,
+        position: isObject ? '' : 0,
+      };
+      stack.push(frame);
+      expects = isObject ? 'first key' : 'first value';
+      at += 1;
+    } else {
+      at = checkScalar(bytes, at);
+      expects = 'next';
+    }
+  }
+
+  return {
+    root: readValue(bytes, begin),
+    members: new Map(members.entries().map(([key, at]) => [key, readValue(bytes, at)])),
+    duplicates,
+  };
+}
+
+/** The elements of a list in a text that was checked; lists among them stay unread. */
+export function* listElements(bytes: Uint8Array, list: JsonContainer): Generator {
+  let at = skipSpace(bytes, list.start + 1);
+  while (bytes[at] !== CLOSE_LIST) {
+    const end = endOfValue(bytes, at);
+    yield bytes[at] === OPEN_OBJECT
+      ? (JSON.parse(decoder.decode(bytes.subarray(at, end))) as unknown)
+      : readValue(bytes, at);
+    at = nextItem(bytes, end);
+  }
+}
+
+/** The members of an object in a text that was checked; objects and lists among the values stay unread. */
+export function* objectMembers(
+  bytes: Uint8Array,
+  object: JsonContainer,
+): Generator<readonly [string, unknown]> {
+  let at = skipSpace(bytes, object.start + 1);
+  while (bytes[at] !== CLOSE_OBJECT) {
+    const end = endOfString(bytes, at);
+    const key = readString(bytes, at, end);
+    at = skipSpace(bytes, skipSpace(bytes, end) + 1);
+    yield [key, readValue(bytes, at)];
+    at = nextItem(bytes, endOfValue(bytes, at));
+  }
+}
+
+function readValue(bytes: Uint8Array, at: number): unknown {
+  const byte = bytes[at];
+  if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+    return new JsonContainer(byte === OPEN_OBJECT ? 'object' : 'list', at);
+  }
+  return byte === QUOTE
+    ? readString(bytes, at, endOfString(bytes, at))
+    : JSON.parse(decoder.decode(bytes.subarray(at, endOfValue(bytes, at))));
+}
+
+function readString(bytes: Uint8Array, start: number, end: number): string {
+  const text = decoder.decode(bytes.subarray(start + 1, end - 1));
+  return text.includes('\\') ? String(JSON.parse(`"${text}"`)) : text;
+}
+
+function startsWithMark(bytes: Uint8Array): boolean {
+  return BYTE_ORDER_MARK.every((byte, index) => bytes[index] === byte);
+}
+
+function skipSpace(bytes: Uint8Array, start: number): number {
+  let at = start;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
+      return at;
+    }
+    at += 1;
+  }
+}
+
+/** The place of the next element or key, or of the bracket behind the last one. */
+function nextItem(bytes: Uint8Array, end: number): number {
+  const at = skipSpace(bytes, end);
+  return bytes[at] === COMMA ? skipSpace(bytes, at + 1) : at;
+}
+
+/** The place behind a value of a text that was checked. */
+function endOfValue(bytes: Uint8Array, start: number): number {
+  let depth = 0;
+  let at = start;
+  do {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      at = endOfString(bytes, at);
+    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      depth += 1;
+      at += 1;
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
+      depth -= 1;
+      at += 1;
+    } else {
+      at = depth === 0 ? endOfWord(bytes, at) : at + 1;
+    }
+  } while (depth > 0);
+  return at;
+}
+
+function endOfString(bytes: Uint8Array, start: number): number {
+  let at = start + 1;
+  while (bytes[at] !== QUOTE) {
+    at += bytes[at] === BACKSLASH ? 2 : 1;
+  }
+  return at + 1;
+}
+
+/** The place behind a number, `true`, `false` or `null`. */
+function endOfWord(bytes: Uint8Array, start: number): number {
+  let at = start;
+  for (;;) {
+    const byte = bytes[at];
+    const isInside =
+      byte !== undefined &&
+      byte > FIRST_PRINTABLE &&
+      byte !== COMMA &&
+      byte !== CLOSE_LIST &&
+      byte !== CLOSE_OBJECT;
+    if (!isInside) {
+      return at;
+    }
+    at += 1;
+  }
+}
+
+function checkScalar(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at];
+  if (byte === QUOTE) {
+    return checkString(bytes, at);
+  }
+  if (byte === MINUS || isDigit(byte)) {
+    return checkNumber(bytes, at);
+  }
+  for (const word of WORDS) {
+    if (byte === word.charCodeAt(0)) {
+      return checkWord(bytes, at, word);
+    }
+  }
+  throw unexpected(bytes, at, 'a value');
+}
+
+function checkWord(bytes: Uint8Array, start: number, word: string): number {
+  for (let index = 0; index < word.length; index += 1) {
+    if (bytes[start + index] !== word.charCodeAt(index)) {
+      throw unexpected(bytes, start, 'a value');
+    }
+  }
+  return start + word.length;
+}
+
+function checkString(bytes: Uint8Array, start: number): number {
+  let at = start + 1;
+  let isAscii = true;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      break;
+    }
+    if (byte === undefined || byte < FIRST_PRINTABLE) {
+      throw unexpected(bytes, at, 'the double quote that ends a string');
+    }
+    if (byte === BACKSLASH) {
+      at = checkEscape(bytes, at);
+    } else {
+      isAscii &&= byte < FIRST_BEYOND_ASCII;
+      at += 1;
+    }
+  }
+  if (!isAscii) {
+    checkUtf8(bytes.subarray(start, at));
+  }
+  return at + 1;
+}
+
+function checkEscape(bytes: Uint8Array, backslash: number): number {
+  const at = backslash + 1;
+  const escape = bytes[at];
+  if (escape === undefined || !ESCAPES.includes(String.fromCharCode(escape))) {
+    throw unexpected(bytes, at, `one of ${ESCAPES} after a backslash`);
+  }
+  const end = escape === LOWER_U ? at + 5 : at + 1;
+  for (let digit = at + 1; digit < end; digit += 1) {
+    if (!/^[0-9A-Fa-f]$/.test(String.fromCharCode(bytes[digit] ?? 0))) {
+      throw unexpected(bytes, digit, 'four hex digits after \\u');
+    }
+  }
+  return end;
+}
+
+function checkNumber(bytes: Uint8Array, start: number): number {
+  let at = bytes[start] === MINUS ? start + 1 : start;
+  at = bytes[at] === ZERO ? at + 1 : checkDigits(bytes, at);
+  if (bytes[at] === POINT) {
+    at = checkDigits(bytes, at + 1);
+  }
+  if (bytes[at] === 0x65 || bytes[at] === 0x45) {
+    at += 1;
+    at = checkDigits(bytes, bytes[at] === PLUS || bytes[at] === MINUS ? at + 1 : at);
+  }
+  return at;
+}
+
+function checkDigits(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (isDigit(bytes[at])) {
+    at += 1;
+  }
+  if (at === start) {
+    throw unexpected(bytes, at, 'a digit');
+  }
+  return at;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE;
+}
+
+function checkUtf8(bytes: Uint8Array): void {
+  try {
+    strict.decode(bytes);
+  } catch {
+    throw new SyntaxError('the text is not UTF-8');
+  }
+}
+
+function closing(frame: Frame | undefined): string {
+  return String.fromCharCode(frame?.close ?? 0);
+}
+
+/** Says what is wrong at a place; a text in another encoding is best called that. */
+function unexpected(bytes: Uint8Array, at: number, expected: string): SyntaxError {
+  checkUtf8(bytes);
+  let [line, lineStart] = [1, 0];
+  for (;;) {
+    const end = bytes.indexOf(0x0a, lineStart);
+    if (end < 0 || end >= at) {
+      break;
+    }
+    line += 1;
+    lineStart = end + 1;
+  }
+  const column = decoder.decode(bytes.subarray(lineStart, at)).length + 1;
+  const [character] = decoder.decode(bytes.subarray(at, at + 4));
+  const found = character === undefined ? 'the end of the text' : JSON.stringify(character);
+  return new SyntaxError(`expected ${expected} in line ${line}, column ${column}, found ${found}`);
+}
