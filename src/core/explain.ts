@@ -9,7 +9,6 @@ import {
   type Rule,
   type Setting,
 } from './policy.ts';
-import type { PrefixTable } from './prefix-rules.ts';
 import { canonicalText } from './reference.ts';
 
 /** One step on the way to a decision. */
@@ -157,8 +156,8 @@ function sourceDigestOf(found: Look['found']): string | undefined {
 }
 
 /** The prefixes that have most of their beginning in common with a name that none of them covers. */
-function nearest(prefixes: PrefixTable<unknown> | undefined, name: string): string {
-  const all = [...(prefixes?.entries() ?? [])].map(([prefix]) => prefix);
+function nearest(prefixes: Look['prefixes'], name: string): string {
+  const all = [...(prefixes?.() ?? [])];
   if (all.length === 0) {
     return 'there are none';
   }

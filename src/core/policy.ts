@@ -95,8 +95,8 @@ export interface Look {
   readonly obstacle?: Obstacle | undefined;
   /** The table of the map that was looked into, for rules about single images. */
   readonly table?: ImageTable;
-  /** Where the longest prefix was looked for. */
-  readonly prefixes?: PrefixTable<unknown>;
+  /** The prefixes among which the longest was looked for. */
+  readonly prefixes?: () => Iterable<string>;
 }
 
 /** Is told of every look, in order. */
@@ -229,7 +229,7 @@ class Decider {
       key: reference.repository,
       applies: source === undefined,
       found: source?.value,
-      prefixes: this.#scope,
+      prefixes: () => this.#scope.keys(),
     });
     if (source === undefined) {
       return { outcome: 'kept', reference, reason: 'out-of-scope' };
@@ -331,19 +331,23 @@ class Decider {
       if (prefix !== undefined) {
         return moved(reference, prefix.prefix, prefix.value, 'map-prefix', trace);
       }
-      trace?.({ step: 'map-prefix', key, applies: false, prefixes: map.prefixes });
+      trace?.({ step: 'map-prefix', key, applies: false, prefixes: () => prefixKeys(map) });
     }
     const prefix = this.#prefixes.longest(key);
     if (prefix !== undefined) {
       return moved(reference, prefix.prefix, prefix.value, 'prefix', trace);
     }
-    trace?.({ step: 'prefix', key, applies: false, prefixes: this.#prefixes });
+    trace?.({ step: 'prefix', key, applies: false, prefixes: () => this.#prefixes.keys() });
     if (this.#base !== undefined) {
       return moved(reference, registry, this.#base, 'base', trace);
     }
     trace?.({ step: 'base', key: registry, applies: false });
     return { outcome: 'unmapped', reference, reason: otherwise };
   }
+}
+
+function prefixKeys({ entries }: ImageMap): string[] {
+  return entries.filter(({ kind }) => kind === 'prefix').map(({ key }) => key);
 }
 
 /** Why an entry that was found for an image with a digest does not apply. */

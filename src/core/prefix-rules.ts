@@ -78,6 +78,14 @@ export class PrefixTable<Value> {
     return this.#values.get(prefix);
   }
 
+  keys(): MapIterator<string> {
+    return this.#values.keys();
+  }
+
+  values(): MapIterator<Value> {
+    return this.#values.values();
+  }
+
   /** The value of the longest prefix that covers `repository`. */
   longest(repository: string): PrefixMatch<Value> | undefined {
     return this.#values.size === 0

@@ -21,7 +21,7 @@ const DIGESTS_STAY_THEIRS = 'kustomize knows an image by its name only';
 export function exportKustomize(settings: PolicySettings): ObjectExport {
   const { prefixes, repositories, leftOut } = readNameRules(settings, DIGESTS_STAY_THEIRS);
   const images = repositories.flatMap(({ source, target }) =>
-    target === undefined || settings.map?.rules.repositories.has(source) !== true
+    target === undefined || settings.map?.rules.repositories.get(source) === undefined
       ? []
       : spellings(source).map((name) => moveName(name, target)),
   );

@@ -1,5 +1,5 @@
 import { isInvalid } from '../errors.ts';
-import type { ImageEntry, ImageMap } from '../image-map.ts';
+import type { ImageEntry, ImageMap, MapEntry } from '../image-map.ts';
 import { createPolicy, type Policy, type PolicySettings } from '../policy.ts';
 import { covers, PrefixTable } from '../prefix-rules.ts';
 import { canonicalText, DOCKER_HUB, parseReference } from '../reference.ts';
@@ -55,8 +55,7 @@ export function readNameRules(settings: PolicySettings, digestPulls: string): Na
   const split = new Set(images.map(({ repository }) => repository));
   const candidates = new Set([
     ...points.filter((point) => repositoryOf(point) === point),
-    ...(map?.repositories.keys() ?? []),
-    ...(map?.repositoryTargets ?? []),
+    ...entriesOf(map, 'repository').flatMap(({ key, canonicalTarget }) => [key, canonicalTarget]),
     ...split,
   ]);
   const repositories = [...candidates].sort().map((source): NameRule => {
@@ -129,8 +128,10 @@ function cutPoints({ sources, prefixes, containerRegistryBase, map }: PolicySett
     ...sources.map(({ value }) => value),
     ...(prefixes ?? []).flatMap(({ source, target }) => [source.value, target.value]),
     ...(containerRegistryBase === undefined ? [] : [containerRegistryBase.value]),
-    ...(map?.rules.prefixes.entries() ?? []).map(([source]) => source),
-    ...(map?.rules.prefixTargets.entries() ?? []).map(([target]) => target),
+    ...entriesOf(map?.rules, 'prefix').flatMap(({ key, canonicalTarget }) => [
+      key,
+      canonicalTarget,
+    ]),
   ]);
   return [...points].sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
 }
@@ -143,7 +144,7 @@ function prefixRules(points: readonly string[], policy: Policy): NameRule[] {
       table.set(source, { source, target });
     }
   }
-  return [...table.entries()].map(([, rule]) => rule);
+  return [...table.values()];
 }
 
 function movedName(policy: Policy, name: string): string | undefined {
@@ -159,13 +160,14 @@ interface ImageRule {
 
 /** The single images whose decision the rules for names would not give. */
 function findImageRules(map: ImageMap, policy: Policy, ofNames: Policy): ImageRule[] {
-  const keys = new Set([
-    ...map.tags.keys(),
-    ...map.digests.keys(),
-    ...map.impliedDigests.keys(),
-    ...map.imageTargets,
-  ]);
-  return [...keys].flatMap((key): ImageRule[] => {
+  const keys = new Set(
+    entriesOf(map, 'image').flatMap((entry) => [
+      entry.key,
+      ...impliedKeys(entry),
+      entry.canonicalTarget,
+    ]),
+  );
+  return [...keys].sort().flatMap((key): ImageRule[] => {
     const decision = policy.decide(key);
     const isRule = decision.outcome !== 'invalid' && pulled(policy, key) !== pulled(ofNames, key);
     return isRule ? [{ repository: decision.reference.repository, key }] : [];
@@ -216,8 +218,9 @@ function reasonOfImage(
   keys: ReadonlyMap<string, string>,
   digestPulls: string,
 ): string | undefined {
-  const implied = `${repositoryOf(entry.key) ?? ''}@${entry.sourceDigest ?? ''}`;
-  const split = keys.get(entry.key) ?? keys.get(implied);
+  const split = [entry.key, ...impliedKeys(entry)]
+    .map((key) => keys.get(key))
+    .find((found) => found !== undefined);
   const reasons = [
     ...(split === undefined
       ? []
@@ -233,8 +236,27 @@ function splitReason(image: string, repository: string): string {
   return `there are rules for single images of it, such as ${image}, so all of ${repository} stays as it is written`;
 }
 
+function entriesOf<Kind extends MapEntry['kind']>(
+  map: ImageMap | undefined,
+  kind: Kind,
+): Extract<MapEntry, { kind: Kind }>[] {
+  const isOfKind = (entry: MapEntry): entry is Extract<MapEntry, { kind: Kind }> =>
+    entry.kind === kind;
+  return map?.entries.filter(isOfKind) ?? [];
+}
+
+/** What an entry that knows a digest says beyond its own source. */
+function impliedKeys({ key, sourceDigest }: ImageEntry): string[] {
+  if (sourceDigest === undefined) {
+    return [];
+  }
+  const repository = repositoryOf(key);
+  const bare = `@${sourceDigest}`;
+  return repository === undefined ? [bare] : [`${repository}${bare}`, bare];
+}
+
 function hasAnyDigest(map: ImageMap): boolean {
-  return [...map.digests.keys(), ...map.impliedDigests.keys()].some((key) => key.startsWith('@'));
+  return entriesOf(map, 'image').some(({ sourceDigest }) => sourceDigest !== undefined);
 }
 
 /** `index.docker.io` is none of them: the runtimes' own parser reads it as Docker Hub. */

@@ -69,8 +69,11 @@ interface Exported {
 /** Whether a rule of the map is for this digest: such pulls are the ones that a name cannot tell. */
 function hasDigestRule({ map }: PolicySettings, image: string): boolean {
   const { digest } = referenceOf(image);
-  const keys = [...(map?.rules.digests.keys() ?? []), ...(map?.rules.impliedDigests.keys() ?? [])];
-  return digest !== undefined && keys.some((key) => key.endsWith(`@${digest}`));
+  const entries = map?.rules.entries ?? [];
+  return (
+    digest !== undefined &&
+    entries.some((entry) => entry.kind === 'image' && entry.sourceDigest === digest)
+  );
 }
 
 /** The law of every format: as decided, or else as written and named as left out. */
