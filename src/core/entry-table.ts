@@ -25,6 +25,8 @@ export class EntryTable {
   readonly #texts = new TextStore();
   #records = new Uint32Array(FIRST_CAPACITY * RECORD_SIZE);
   #size = 0;
+  /** Of the entry that was added last, by field. */
+  readonly #last = new Map<number, { readonly text: string; readonly address: number }>();
   #entries: readonly MapEntry[] | undefined;
   /** The few images of a cluster, which are asked for again and again. */
   readonly #recent = new Map<number, MapEntry>();
@@ -167,8 +169,13 @@ export class EntryTable {
 
   /** Aliases of one image have one target: a long one must not take its space again for each of them. */
   #share(field: number, text: string): number {
-    const before = this.#size === 0 ? NO_TEXT : this.#field(this.#size - 1, field);
-    return before !== NO_TEXT && this.#texts.equals(before, text) ? before : this.#texts.add(text);
+    const last = this.#last.get(field);
+    if (last?.text === text) {
+      return last.address;
+    }
+    const address = this.#texts.add(text);
+    this.#last.set(field, { text, address });
+    return address;
   }
 
   #reserve(size: number): void {

@@ -6,6 +6,7 @@ const FIRST_CAPACITY = 16;
 /** Share of the slots in use beyond which their number is doubled. */
 const MAX_LOAD = 0.8;
 
+const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
@@ -22,12 +23,9 @@ export class TextStore {
     const { length } = text;
     const block = this.#blockWithRoom(LENGTH_BYTES + length);
     const start = this.#used + LENGTH_BYTES;
-    for (let index = 0; index < length; index += 1) {
-      const code = text.charCodeAt(index);
-      if (code > 0x7f) {
-        throw new RangeError(`${JSON.stringify(text)} is not ASCII`);
-      }
-      block[start + index] = code;
+    const { read, written } = encoder.encodeInto(text, block.subarray(start, start + length));
+    if (read !== length || written !== length) {
+      throw new RangeError(`${JSON.stringify(text)} is not ASCII`);
     }
     block[start - 2] = length >>> 8;
     block[start - 1] = length & 0xff;
