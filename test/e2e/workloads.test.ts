@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createAuthority } from '../support/certificates.ts';
 import {
   apply,
   copyImage,
@@ -11,6 +10,7 @@ import {
   run,
   setting,
 } from './support/cluster.ts';
+import { injectingHandler, installOtherWebhook } from './support/other-webhook.ts';
 import { namespaceObject, type PodObject, sleeper } from './support/pods.ts';
 import { helmTest, imageValues, uninstall, upgrade } from './support/release.ts';
 
@@ -210,7 +210,13 @@ describe('a default installation with a prefix rule', () => {
   });
 
   it('rewrites a sidecar that a second webhook injects after it, and remembers both originals', async () => {
-    await installInjector();
+    // Called after ours, by its name.
+    await installOtherWebhook({
+      name: INJECTOR,
+      image,
+      namespace: NAMESPACE,
+      handler: injectingHandler(sleeper('injected', 'docker.io/atlanhq/tools:1')),
+    });
     // Its Service is known to the API server's node a moment after its pod is ready.
     const probe = ['run', 'probe', `--image=${ORIGINAL}`, '-n', NAMESPACE, '--dry-run=server'];
     await eventually(
@@ -293,81 +299,3 @@ describe('a default installation with a prefix rule', () => {
     expect(await kubectl('get', 'secret', '-n', RELEASE_NAMESPACE, '-o', 'name')).toBe('');
   });
 });
-
-/** A second webhook, called after ours by its name, that puts one more container into each pod. */
-async function installInjector(): Promise<void> {
-  const authority = await createAuthority('injector CA');
-  const { cert, key } = await authority.issue('injector', [`injector.${INJECTOR}.svc`]);
-  const sidecar = sleeper('injected', 'docker.io/atlanhq/tools:1');
-  const program = `
-    const fs = require('node:fs');
-    const options = { cert: fs.readFileSync('/tls/tls.crt'), key: fs.readFileSync('/tls/tls.key') };
-    require('node:https').createServer(options, async (call, answer) => {
-      let body = '';
-      for await (const chunk of call) body += chunk;
-      const { request } = JSON.parse(body);
-      const has = request.object.spec.containers.some(({ name }) => name === 'injected');
-      const operations = [{ op: 'add', path: '/spec/containers/-', value: ${JSON.stringify(sidecar)} }];
-      const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
-      const response = { uid: request.uid, allowed: true, ...(!has && { patchType: 'JSONPatch', patch }) };
-      answer.setHeader('content-type', 'application/json');
-      answer.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }));
-    }).listen(8443);`;
-  await apply([namespaceObject(INJECTOR)]);
-  await apply([
-    {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name: 'tls', namespace: INJECTOR },
-      stringData: { 'tls.crt': cert, 'tls.key': key },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name: 'injector', namespace: INJECTOR },
-      spec: { selector: { app: 'injector' }, ports: [{ port: 443, targetPort: 8443 }] },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'injector', namespace: INJECTOR, labels: { app: 'injector' } },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        volumes: [{ name: 'tls', secret: { secretName: 'tls' } }],
-        containers: [
-          {
-            name: 'main',
-            image,
-            command: ['/nodejs/bin/node', '-e', program],
-            readinessProbe: { tcpSocket: { port: 8443 }, periodSeconds: 1 },
-            volumeMounts: [{ name: 'tls', mountPath: '/tls' }],
-          },
-        ],
-      },
-    },
-  ]);
-  await kubectl('wait', '--for=condition=ready', 'pod/injector', '-n', INJECTOR, '--timeout=60s');
-  await apply([
-    {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'MutatingWebhookConfiguration',
-      metadata: { name: INJECTOR },
-      webhooks: [
-        {
-          name: 'injector.example.com',
-          admissionReviewVersions: ['v1'],
-          sideEffects: 'None',
-          failurePolicy: 'Fail',
-          clientConfig: {
-            service: { name: 'injector', namespace: INJECTOR },
-            caBundle: Buffer.from(authority.cert).toString('base64'),
-          },
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': NAMESPACE } },
-          rules: [
-            { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] },
-          ],
-        },
-      ],
-    },
-  ]);
-}
