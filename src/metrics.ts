@@ -1,4 +1,11 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  collectDefaultMetrics,
+  Counter,
+  type CounterConfiguration,
+  Gauge,
+  Histogram,
+  Registry,
+} from 'prom-client';
 
 const PREFIX = 'sdr_image_rewriter_';
 
@@ -7,15 +14,55 @@ const DURATION_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 
 export interface Metrics {
   readonly registry: Registry;
-  readonly requests: Counter<'operation' | 'outcome'>;
+  /** By operation and outcome. */
+  readonly requests: Tally;
   readonly requestDuration: Histogram;
-  readonly images: Counter<'outcome' | 'rule' | 'field'>;
+  /** By outcome, rule and field. */
+  readonly images: Tally;
   readonly mapEntries: Gauge;
   readonly mapSerial: Gauge;
   readonly mapLastSuccess: Gauge;
   readonly mapLoads: Counter<'result'>;
   readonly configLoads: Counter<'result'>;
   readonly tlsNotAfter: Gauge;
+}
+
+/** A counter whose cost is one look-up; the registry gets the sums when it is read. */
+export interface Tally {
+  /** Counts one; the values of the labels in the order of their names. */
+  add(...values: string[]): void;
+}
+
+function createTally(
+  configuration: Pick<CounterConfiguration<string>, 'name' | 'help' | 'registers'> & {
+    readonly labelNames: readonly string[];
+  },
+): Tally {
+  const sums = new Map<string, { readonly values: readonly string[]; count: number }>();
+  const { labelNames } = configuration;
+  new Counter({
+    ...configuration,
+    collect() {
+      for (const { values, count } of sums.values()) {
+        this.inc(
+          Object.fromEntries(labelNames.map((name, index) => [name, values[index] ?? ''])),
+          count,
+        );
+      }
+      sums.clear();
+    },
+  });
+  return {
+    add(...values) {
+      const key = values.join(' ');
+      const sum = sums.get(key);
+      if (sum === undefined) {
+        sums.set(key, { values, count: 1 });
+      } else {
+        sum.count += 1;
+      }
+    },
+  };
 }
 
 /** The metrics of one process. No label carries the name of an image, pod or namespace. */
@@ -25,7 +72,7 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const metrics: Metrics = {
     registry,
-    requests: new Counter({
+    requests: createTally({
       name: `${PREFIX}requests_total`,
       help: 'Admission requests by operation and outcome (rewritten, kept, denied, error).',
       labelNames: ['operation', 'outcome'],
@@ -37,7 +84,7 @@ export function createMetrics(): Metrics {
       buckets: DURATION_BUCKETS,
       registers,
     }),
-    images: new Counter({
+    images: createTally({
       name: `${PREFIX}images_total`,
       help: 'Images decided about by outcome (rewritten, kept, unmapped, invalid), rule and field.',
       labelNames: ['outcome', 'rule', 'field'],

@@ -149,7 +149,7 @@ function handleSignals(
       if (err !== undefined) {
         const error = err instanceof Error ? (err.stack ?? err.message) : String(err);
         log.write('error', 'server.failed', { error });
-        log.flush();
+        await log.flush();
         return;
       }
       // Whoever presses ^C waits for nothing but the requests in flight.

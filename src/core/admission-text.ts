@@ -21,25 +21,30 @@ export function warningsFor(
   { unmapped }: Pick<Policy, 'unmapped'>,
   mode: Mode,
 ): string[] {
-  const warnings = verdicts.flatMap(({ image, decision }): string[] => {
-    const label = imageLabel(image);
+  const warnings: string[] = [];
+  for (const { image, decision } of verdicts) {
     switch (decision.outcome) {
       case 'kept':
-        return [];
+        break;
       case 'rewritten':
-        return mode === 'audit' ? [warning(`${label} would be pulled from`, decision.target)] : [];
-      case 'invalid':
-        return [warning(`${label} has an invalid image (${decision.reason}):`, image.image)];
-      case 'unmapped': {
-        if (unmapped === 'allow') {
-          return [];
+        if (mode === 'audit') {
+          warnings.push(warning(`${imageLabel(image)} would be pulled from`, decision.target));
         }
-        const verb = unmapped === 'warn' ? 'no rule' : mode === 'audit' ? 'would deny' : 'denied';
-        const head = `${label}: ${verb} (${decision.reason}) for`;
-        return [warning(head, canonicalText(decision.reference))];
+        break;
+      case 'invalid': {
+        const head = `${imageLabel(image)} has an invalid image (${decision.reason}):`;
+        warnings.push(warning(head, image.image));
+        break;
       }
+      case 'unmapped':
+        if (unmapped !== 'allow') {
+          const verb = unmapped === 'warn' ? 'no rule' : mode === 'audit' ? 'would deny' : 'denied';
+          const head = `${imageLabel(image)}: ${verb} (${decision.reason}) for`;
+          warnings.push(warning(head, canonicalText(decision.reference)));
+        }
+        break;
     }
-  });
+  }
   if (warnings.length <= WARNINGS_LIMIT) {
     return warnings;
   }

@@ -73,12 +73,15 @@ export function admit(review: unknown, policy: Policy, mode: Mode): Admission {
     return answer(request, policy, { reason: subject });
   }
   const verdicts = judge(request, subject, policy);
-  const unmapped = verdicts.filter(({ decision }) => decision.outcome === 'unmapped');
-  const isDenied = policy.unmapped === 'deny' && unmapped.length > 0;
+  const rewrites = rewritesIn(verdicts);
+  const isDenied =
+    policy.unmapped === 'deny' && verdicts.some(({ decision }) => decision.outcome === 'unmapped');
   return answer(request, policy, {
     verdicts,
+    rewrites,
     isDenied,
-    patch: isDenied || mode === 'audit' ? [] : buildPatch(request, subject, verdicts, policy),
+    patch:
+      isDenied || mode === 'audit' ? [] : buildPatch(request, subject, verdicts, rewrites, policy),
     mode,
   });
 }
@@ -176,15 +179,23 @@ function identity({ field, name, image }: PodImage): string {
   return JSON.stringify([field, name, image]);
 }
 
+function rewritesIn(verdicts: readonly ImageVerdict[]): Rewrite[] {
+  const rewrites: Rewrite[] = [];
+  for (const { image, decision } of verdicts) {
+    if (decision.outcome === 'rewritten') {
+      rewrites.push({ image, target: decision.target });
+    }
+  }
+  return rewrites;
+}
+
 function buildPatch(
   { operation }: AdmissionRequest,
   { pod }: Subject,
   verdicts: readonly ImageVerdict[],
+  rewrites: readonly Rewrite[],
   policy: Policy,
 ): PatchOperation[] {
-  const rewrites = verdicts.flatMap(({ image, decision }): Rewrite[] =>
-    decision.outcome === 'rewritten' ? [{ image, target: decision.target }] : [],
-  );
   const operations = imageOperations(rewrites);
   if (operation !== 'CREATE') {
     return operations;
@@ -211,6 +222,7 @@ function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
 interface Findings {
   readonly reason?: RequestReason;
   readonly verdicts?: readonly ImageVerdict[];
+  readonly rewrites?: readonly Rewrite[];
   readonly isDenied?: boolean;
   readonly patch?: readonly PatchOperation[];
   readonly mode?: Mode;
@@ -219,10 +231,16 @@ interface Findings {
 function answer(
   request: AdmissionRequest,
   policy: Policy,
-  { reason, verdicts = [], isDenied = false, patch = [], mode = 'enforce' }: Findings,
+  {
+    reason,
+    verdicts = [],
+    rewrites = [],
+    isDenied = false,
+    patch = [],
+    mode = 'enforce',
+  }: Findings,
 ): Admission {
   const { uid, operation, raw } = request;
-  const isRewritten = verdicts.some(({ decision }) => decision.outcome === 'rewritten');
   const pod = isRecord(raw.object) ? raw.object : raw.oldObject;
   const metadata = metadataOf(pod);
   return {
@@ -232,7 +250,7 @@ function answer(
       allowed: !isDenied || mode === 'audit',
       patch,
       warnings: warningsFor(verdicts, policy, mode),
-      auditAnnotations: auditAnnotations(verdicts, policy),
+      auditAnnotations: auditAnnotations(verdicts, rewrites, policy),
       denial: isDenied && mode === 'enforce' ? denialMessage(verdicts, policy) : undefined,
     },
     record: {
@@ -243,7 +261,7 @@ function answer(
       pod: textOf(raw.name) ?? textOf(metadata.name) ?? textOf(metadata.generateName),
       owner: ownerOf(metadata),
       user: isRecord(raw.userInfo) ? textOf(raw.userInfo.username) : undefined,
-      outcome: isDenied ? 'denied' : isRewritten ? 'rewritten' : 'kept',
+      outcome: isDenied ? 'denied' : rewrites.length > 0 ? 'rewritten' : 'kept',
       reason,
       verdicts,
       map: policy.map,
@@ -254,23 +272,29 @@ function answer(
 /** These end up in the API server's own audit log, behind the name of the webhook. */
 function auditAnnotations(
   verdicts: readonly ImageVerdict[],
+  rewrites: readonly Rewrite[],
   { map }: Policy,
 ): Readonly<Record<string, string>> {
-  const rewritten = verdicts.flatMap(({ image, decision }) =>
-    decision.outcome === 'rewritten'
-      ? [`${imageLabel(image)}: ${image.image} -> ${decision.target}`]
-      : [],
-  );
-  const unmapped = verdicts.flatMap(({ image, decision }) =>
-    decision.outcome === 'unmapped'
-      ? [`${imageLabel(image)}: ${canonicalText(decision.reference)} (${decision.reason})`]
-      : [],
-  );
-  return {
-    ...(rewritten.length > 0 && { rewritten: summary(rewritten) }),
-    ...(unmapped.length > 0 && { unmapped: summary(unmapped) }),
-    ...(map !== undefined && rewritten.length + unmapped.length > 0 && { map: mapText(map) }),
-  };
+  const annotations: Record<string, string> = {};
+  if (rewrites.length > 0) {
+    annotations.rewritten = summary(
+      rewrites.map(({ image, target }) => `${imageLabel(image)}: ${image.image} -> ${target}`),
+    );
+  }
+  const unmapped: string[] = [];
+  for (const { image, decision } of verdicts) {
+    if (decision.outcome === 'unmapped') {
+      const { reference, reason } = decision;
+      unmapped.push(`${imageLabel(image)}: ${canonicalText(reference)} (${reason})`);
+    }
+  }
+  if (unmapped.length > 0) {
+    annotations.unmapped = summary(unmapped);
+  }
+  if (map !== undefined && rewrites.length + unmapped.length > 0) {
+    annotations.map = mapText(map);
+  }
+  return annotations;
 }
 
 function ownerOf(metadata: Record<string, unknown>): string | undefined {

@@ -8,6 +8,9 @@ export type PatchOperation = ReplaceOperation<string> | AddOperation<unknown>;
 export const ORIGINAL_IMAGES_ANNOTATION = 'sdr-image-rewriter.io/original-images';
 export const DECIDED_BY_ANNOTATION = 'sdr-image-rewriter.io/decided-by';
 
+const ORIGINAL_IMAGES_POINTER = annotationPointer(ORIGINAL_IMAGES_ANNOTATION);
+const DECIDED_BY_POINTER = annotationPointer(DECIDED_BY_ANNOTATION);
+
 /** Kubernetes refuses an object whose annotations have more bytes than this, keys included. */
 const ANNOTATIONS_LIMIT = 256 * 1024;
 
@@ -41,18 +44,20 @@ export function annotationOperations(
     [ORIGINAL_IMAGES_ANNOTATION]: originals,
     [DECIDED_BY_ANNOTATION]: decidedBy,
   };
-  const others = Object.entries(present ?? {}).filter(([key]) => !Object.hasOwn(added, key));
-  if (!fitsLimit([...others, ...Object.entries(added)])) {
+  if (!fitsLimit({ ...present, ...added })) {
     return [];
   }
   if (present === undefined) {
     return [{ op: 'add', path: '/metadata/annotations', value: added }];
   }
-  return Object.entries(added)
-    .filter(([key, value]) => present[key] !== value)
-    .map(([key, value]) => {
-      return { op: 'add', path: `/metadata/annotations/${escapePointer(key)}`, value };
-    });
+  const operations: PatchOperation[] = [];
+  if (present[ORIGINAL_IMAGES_ANNOTATION] !== originals) {
+    operations.push({ op: 'add', path: ORIGINAL_IMAGES_POINTER, value: originals });
+  }
+  if (present[DECIDED_BY_ANNOTATION] !== decidedBy) {
+    operations.push({ op: 'add', path: DECIDED_BY_POINTER, value: decidedBy });
+  }
+  return operations;
 }
 
 /** Appends the pull secrets that the pod does not name yet; its own list stays as it is. */
@@ -81,14 +86,11 @@ export function pullSecretOperations(
 
 /** On reinvocation the image in the pod is already ours, so what the annotation says first stays. */
 function originalImages(annotation: unknown, rewrites: readonly Rewrite[]): Record<string, string> {
-  const originals = new Map(Object.entries(readOriginals(annotation)));
+  const originals = readOriginals(annotation);
   for (const { image } of rewrites) {
-    const label = imageLabel(image);
-    if (!originals.has(label)) {
-      originals.set(label, image.image);
-    }
+    originals[imageLabel(image)] ??= image.image;
   }
-  return Object.fromEntries(originals);
+  return originals;
 }
 
 /** Reads the annotation back; anything but an object of strings counts as absent. */
@@ -106,16 +108,26 @@ export function readOriginals(annotation: unknown): Record<string, string> {
   }
 }
 
-function fitsLimit(annotations: readonly (readonly [string, unknown])[]): boolean {
-  const texts = annotations.flat().filter((each) => typeof each === 'string');
-  const characters = texts.reduce((sum, text) => sum + text.length, 0);
+function fitsLimit(annotations: Readonly<Record<string, unknown>>): boolean {
+  let characters = 0;
+  for (const key in annotations) {
+    characters += key.length + lengthOf(annotations[key]);
+  }
   // One UTF-16 unit is at most three bytes of UTF-8, so most pods need no exact count.
-  return (
-    characters * 3 <= ANNOTATIONS_LIMIT ||
-    new TextEncoder().encode(texts.join('')).length <= ANNOTATIONS_LIMIT
-  );
+  return characters * 3 <= ANNOTATIONS_LIMIT || bytesIn(annotations) <= ANNOTATIONS_LIMIT;
 }
 
-function escapePointer(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+function lengthOf(value: unknown): number {
+  return typeof value === 'string' ? value.length : 0;
+}
+
+function bytesIn(annotations: Readonly<Record<string, unknown>>): number {
+  const texts = Object.entries(annotations)
+    .flat()
+    .filter((each) => typeof each === 'string');
+  return new TextEncoder().encode(texts.join('')).length;
+}
+
+function annotationPointer(key: string): string {
+  return `/metadata/annotations/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }

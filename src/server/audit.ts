@@ -23,27 +23,33 @@ export function createAuditor(
 ): Auditor {
   return {
     answered(record, mode, milliseconds) {
-      const { verdicts, map, ...request } = record;
-      const operation = OPERATIONS.has(record.operation) ? record.operation : 'OTHER';
-      metrics.requests.inc({ operation, outcome: record.outcome });
+      const { operation, outcome, verdicts, map } = record;
+      metrics.requests.add(OPERATIONS.has(operation) ? operation : 'OTHER', outcome);
       metrics.requestDuration.observe(milliseconds / 1000);
       for (const { image, decision } of verdicts) {
         const rule = decision.outcome === 'rewritten' ? decision.rule : 'none';
-        metrics.images.inc({ outcome: decision.outcome, rule, field: image.field });
+        metrics.images.add(decision.outcome, rule, image.field);
       }
+      const shown = verdicts.length > IMAGES_LIMIT ? verdicts.slice(0, IMAGES_LIMIT) : verdicts;
       log.write('info', 'admission', {
         mode,
-        ...request,
-        images: verdicts.slice(0, IMAGES_LIMIT).map(describeImage),
-        ...(verdicts.length > IMAGES_LIMIT && { imagesOmitted: verdicts.length - IMAGES_LIMIT }),
-        ...(map !== undefined && {
-          map: { serial: map.serial, etag: map.etag, ageSeconds: seconds(mapAge()) },
-        }),
+        uid: record.uid,
+        dryRun: record.dryRun,
+        operation,
+        namespace: record.namespace,
+        pod: record.pod,
+        owner: record.owner,
+        user: record.user,
+        outcome,
+        reason: record.reason,
+        images: shown.map(describeImage),
+        imagesOmitted: shown === verdicts ? undefined : verdicts.length - IMAGES_LIMIT,
+        map: map && { serial: map.serial, etag: map.etag, ageSeconds: seconds(mapAge()) },
         durationMs: rounded(milliseconds),
       });
     },
     failed(code, error) {
-      metrics.requests.inc({ operation: 'OTHER', outcome: 'error' });
+      metrics.requests.add('OTHER', 'error');
       log.write(code === 'INTERNAL' ? 'error' : 'warn', 'admission', {
         outcome: 'error',
         code,

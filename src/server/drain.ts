@@ -35,6 +35,6 @@ export class Drain {
     await Promise.race([closeWebhook(), sleep(deadline, undefined, { ref: false })]);
     await closeOps();
     log.write('info', 'server.stopped', { signal });
-    log.flush();
+    await log.flush();
   }
 }

@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import { TLSSocket } from 'node:tls';
@@ -9,13 +10,11 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
-import type { Server } from 'node:https';
-import { admit } from '../core/admission.ts';
-import { type ErrorCode, isInvalid, RewriterError } from '../core/errors.ts';
+import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Mode } from '../core/verdict.ts';
+import { type Answer, createAnswerer } from './answer.ts';
 import type { Auditor } from './audit.ts';
-import { decodeReview, encodeReview } from './review-codec.ts';
 import type { ServingCertificate } from './tls.ts';
 
 /** A review holds object and oldObject, of 3 MiB each at most. */
@@ -27,7 +26,14 @@ const REQUEST_TIMEOUT = 10_000;
 const TIMEOUT_CHECK_INTERVAL = 1000;
 const HANDSHAKE_TIMEOUT = 10_000;
 
+const JSON_TYPE = 'application/json';
+const ANSWER_TYPE = 'application/json; charset=utf-8';
 const NO_BODY = Buffer.alloc(0);
+
+const MODES: ReadonlyMap<string, Mode> = new Map([
+  ['/mutate', 'enforce'],
+  ['/audit', 'audit'],
+]);
 
 export interface WebhookOptions {
   readonly certificate: ServingCertificate;
@@ -47,86 +53,117 @@ export type WebhookServer = FastifyInstance<Server>;
 export function buildWebhook(options: WebhookOptions): WebhookServer {
   const { certificate, clients, policy, auditor, isDraining } = options;
   const requestTimeout = options.requestTimeout ?? REQUEST_TIMEOUT;
-  const app = fastify<Server>({
-    https: {
-      ...certificate.context,
-      // Checked for each request, so that a refused caller is told why.
-      requestCert: clients !== undefined,
-      rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT,
-      headersTimeout: requestTimeout,
-      connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL,
-    },
-    bodyLimit: BODY_LIMIT,
-    keepAliveTimeout: KEEP_ALIVE,
+  const { answer, failure } = createAnswerer(policy, auditor);
+
+  const headersOf = ({ retryAfter }: Answer): Record<string, string> => {
+    const headers: Record<string, string> = { 'content-type': ANSWER_TYPE };
+    if (retryAfter !== undefined) {
+      headers['retry-after'] = retryAfter;
+    }
+    if (isDraining() || !app.server.listening) {
+      // Moves the caller to another replica before this one closes its port.
+      headers.connection = 'close';
+    }
+    return headers;
+  };
+
+  const sendPlain = (response: ServerResponse, given: Answer): void => {
+    const headers = headersOf(given);
+    headers['content-length'] = String(Buffer.byteLength(given.body));
+    // A string goes out in one write together with the head.
+    response.writeHead(given.status, headers).end(given.body);
+  };
+
+  const send = (reply: FastifyReply, given: Answer): FastifyReply =>
+    reply.code(given.status).headers(headersOf(given)).send(given.body);
+
+  const answerPlain = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const mode = modeOfPlain(request);
+    const isRefused = clients !== undefined && clientFault(request.socket, clients.subjects);
+    if (mode === undefined || isRefused) {
+      return false;
+    }
+    readBody(request, (body) => sendPlain(response, answer(body, mode)));
+    return true;
+  };
+
+  const https: ServerOptions = {
+    ...certificate.context,
+    // Checked for each request, so that a refused caller is told why.
+    requestCert: clients !== undefined,
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT,
+    headersTimeout: requestTimeout,
     requestTimeout,
+    keepAliveTimeout: KEEP_ALIVE,
+    connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL,
+  };
+  const app = fastify<Server>({
+    https,
+    serverFactory: (handler) =>
+      createServer(https, (request, response) => {
+        if (!answerPlain(request, response)) {
+          handler(request, response);
+        }
+      }),
+    bodyLimit: BODY_LIMIT,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     logger: false,
   });
   // Fastify's own parser refuses pods with a label named __proto__; ours leaves the body to the core.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
-
-  const failure = (
-    reply: FastifyReply,
-    status: number,
-    code: ErrorCode,
-    message: string,
-    detail = message,
-  ): FastifyReply => {
-    auditor.failed(code, detail);
-    return send(reply.code(status), JSON.stringify({ code, message }), isDraining());
-  };
-
-  const answer = (request: FastifyRequest, reply: FastifyReply, mode: Mode): FastifyReply => {
-    const started = performance.now();
-    const inUse = policy();
-    if (inUse === undefined) {
-      const message = 'no image map was loaded yet; see /status on the operations port';
-      return failure(reply.header('retry-after', '1'), 503, 'MAP_NOT_LOADED', message);
-    }
-    const decoded = decodeReview(Buffer.isBuffer(request.body) ? request.body : NO_BODY);
-    if (isInvalid(decoded)) {
-      return failure(reply, 400, decoded.invalid, decoded.message);
-    }
-    const admission = admit(decoded.review, inUse, mode);
-    if (admission.kind === 'refused') {
-      return failure(reply, 400, admission.code, admission.message);
-    }
-    const text = encodeReview(admission.response);
-    auditor.answered(admission.record, mode, performance.now() - started);
-    return send(reply, text, isDraining());
-  };
 
   if (clients !== undefined) {
     app.addHook('onRequest', (request, _reply, done) => {
       done(clientFault(request.raw.socket, clients.subjects));
     });
   }
-  app.post('/mutate', (request, reply) => answer(request, reply, 'enforce'));
-  app.post('/audit', (request, reply) => answer(request, reply, 'audit'));
+  const answerOther = (request: FastifyRequest, reply: FastifyReply, mode: Mode): FastifyReply =>
+    send(reply, answer(Buffer.isBuffer(request.body) ? request.body : NO_BODY, mode));
+  app.post('/mutate', (request, reply) => answerOther(request, reply, 'enforce'));
+  app.post('/audit', (request, reply) => answerOther(request, reply, 'audit'));
   app.setNotFoundHandler((request, reply) => {
     const message = `${request.method} ${request.url.slice(0, 200)} is not served; call POST /mutate or POST /audit`;
-    return failure(reply, 404, 'ROUTE_UNKNOWN', message);
+    return send(reply, failure(404, 'ROUTE_UNKNOWN', message));
   });
   app.setErrorHandler(async (error: FastifyError | RewriterError, request, reply) => {
     await bodyEnd(request.raw);
     const { status, code, message } = describeError(error, request);
     // The stack is for the log, not for the caller.
-    return failure(reply, status, code, message, status === 500 ? error.stack : message);
+    const detail = status === 500 ? error.stack : message;
+    return send(reply, failure(status, code, message, detail));
   });
   return app;
 }
 
-function send(reply: FastifyReply, body: string, isDraining: boolean): FastifyReply {
-  if (isDraining) {
-    // Moves the caller to another replica before this one closes its port.
-    reply.header('connection', 'close');
+/**
+ * The mode of a request as the API server sends it. Fastify's way to a handler costs more than the
+ * answer, so these are answered without it; whatever is unusual about a request takes that way.
+ */
+function modeOfPlain({ method, url = '', headers }: IncomingMessage): Mode | undefined {
+  const isPlain =
+    method === 'POST' &&
+    headers['content-type'] === JSON_TYPE &&
+    Number(headers['content-length']) <= BODY_LIMIT;
+  if (!isPlain) {
+    return undefined;
   }
-  return reply.header('content-type', 'application/json').send(body);
+  const query = url.indexOf('?');
+  return MODES.get(query < 0 ? url : url.slice(0, query));
+}
+
+/** Hands over the complete body; never, where the caller goes away before. */
+function readBody(request: IncomingMessage, take: (body: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const [first = NO_BODY] = chunks;
+    take(chunks.length > 1 ? Buffer.concat(chunks) : first);
+  });
 }
 
 /**

@@ -461,6 +461,74 @@ describe('the webhook over HTTPS', () => {
   });
 });
 
+describe('a request that is not as the API server sends it', () => {
+  let rig: Rig;
+
+  beforeAll(async () => {
+    rig = await startRig();
+  });
+  afterAll(async () => {
+    await rig.server.close();
+  });
+
+  /** Sends raw HTTP and returns what comes back until the server has closed the connection. */
+  async function exchange(...parts: string[]): Promise<string> {
+    const socket = await openSocket(rig);
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    for (const part of parts) {
+      socket.write(part);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await closed;
+    return received;
+  }
+
+  const body = fixture('create-deployment-pod');
+  const usual = rawRequest(body).replace('host:', 'connection: close\r\nhost:');
+  const chunked = `${usual.slice(0, usual.indexOf('content-length'))}transfer-encoding: chunked\r\n\r\n${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+
+  it.each<[string, readonly string[]]>([
+    [
+      'whose body comes in pieces',
+      [usual.slice(0, 400), usual.slice(400, 5000), usual.slice(5000)],
+    ],
+    ['whose body is chunked', [chunked]],
+    ['that names a charset', [usual.replace('/json', '/json; charset=utf-8')]],
+    ['whose path is escaped', [usual.replace('/mutate', '/m%75tate?timeout=1s')]],
+    ['in HTTP/1.0', [usual.replace('HTTP/1.1', 'HTTP/1.0')]],
+  ])('gets the same answer: one %s', async (_title, parts) => {
+    const withoutDate = (answer: string): string => answer.replace(/^date: .*\r\n/im, '');
+    const answer = withoutDate(await exchange(...parts));
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK/);
+    expect(answer).toBe(withoutDate(await exchange(usual)));
+  });
+
+  it('is told to go on where it asks first', async () => {
+    const answer = await exchange(usual.replace('host:', 'expect: 100-continue\r\nhost:'));
+    expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
+  });
+
+  it('leaves no line where it ends in the middle of its body', async () => {
+    const before = rig.recorded.lines.length;
+    const socket = await openSocket(rig);
+    socket.end(rawRequest(body).slice(0, 2000));
+    socket.resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect((await exchange(usual)).startsWith('HTTP/1.1 200')).toBe(true);
+    expect(rig.recorded.lines).toHaveLength(before + 1);
+  });
+
+  it('closes the connection after a body over the limit, which it has read', async () => {
+    const length = 7 * 1024 * 1024 + 1;
+    const head = rawRequest('').replace('content-length: 0', `content-length: ${length}`);
+    const answer = await exchange(head, 'x'.repeat(length));
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(answer).toMatch(/connection: close/i);
+  });
+});
+
 describe('a client that stalls', () => {
   it('is cut off after the timeout, whether it stops in the head or in the body', async () => {
     const rig = await startRig({ requestTimeout: 300 });

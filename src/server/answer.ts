@@ -1,0 +1,62 @@
+import { admit } from '../core/admission.ts';
+import { type ErrorCode, isInvalid } from '../core/errors.ts';
+import type { Policy } from '../core/policy.ts';
+import type { Mode } from '../core/verdict.ts';
+import type { Auditor } from './audit.ts';
+import { decodeForAdmission, encodeReview } from './review-codec.ts';
+
+/** What goes back over HTTP: a review, or `{code, message}`. */
+export interface Answer {
+  readonly status: number;
+  /** JSON. */
+  readonly body: string;
+  /** Seconds; the API server repeats a 503 that has it. */
+  readonly retryAfter?: string;
+}
+
+export interface Answerer {
+  /** Answers the body of a request. Never throws: a fault of this program is a 500. */
+  readonly answer: (body: Buffer, mode: Mode) => Answer;
+  /** `detail` is for the log alone. */
+  readonly failure: (status: number, code: ErrorCode, message: string, detail?: string) => Answer;
+}
+
+/** `policy` gives the one in use; undefined in map mode before any map was loaded. */
+export function createAnswerer(policy: () => Policy | undefined, auditor: Auditor): Answerer {
+  const failure: Answerer['failure'] = (status, code, message, detail = message) => {
+    auditor.failed(code, detail);
+    return { status, body: JSON.stringify({ code, message }) };
+  };
+
+  const decide = (body: Buffer, mode: Mode): Answer => {
+    const started = performance.now();
+    const inUse = policy();
+    if (inUse === undefined) {
+      const message = 'no image map was loaded yet; see /status on the operations port';
+      return { ...failure(503, 'MAP_NOT_LOADED', message), retryAfter: '1' };
+    }
+    const decoded = decodeForAdmission(body);
+    if (isInvalid(decoded)) {
+      return failure(400, decoded.invalid, decoded.message);
+    }
+    const admission = admit(decoded.review, inUse, mode);
+    if (admission.kind === 'refused') {
+      return failure(400, admission.code, admission.message);
+    }
+    const text = encodeReview(admission.response);
+    auditor.answered(admission.record, mode, performance.now() - started);
+    return { status: 200, body: text };
+  };
+
+  return {
+    failure,
+    answer(body, mode) {
+      try {
+        return decide(body, mode);
+      } catch (error) {
+        const { message, stack } = error as Error;
+        return failure(500, 'INTERNAL', message, stack);
+      }
+    },
+  };
+}

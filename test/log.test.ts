@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describe, expect, it } from '@jest/globals';
+import { recordLog } from './support/events.ts';
+
+const LOG = new URL('../src/log.ts', import.meta.url).href;
+
+/** Runs a module that has a log on standard output, and returns the lines that came out. */
+async function linesOf(script: string): Promise<Record<string, unknown>[]> {
+  const code = `import { createEventLog } from ${JSON.stringify(LOG)};\nconst log = createEventLog('info');\n${script}`;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--no-warnings', '--input-type=module', '-e', code],
+    { env: process.env, maxBuffer: 64 * 1024 * 1024 },
+  ).catch((error: unknown) => error as { stdout: string });
+  const lines = stdout.split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe('the log', () => {
+  it('names level, time, process and event in each line, and leaves out what is undefined', () => {
+    const { log, lines } = recordLog();
+    log.write('warn', 'config.restart-needed', { path: 'config.yaml' });
+    log.write('info', 'admission', { uid: 'u-1', reason: undefined });
+    expect(lines).toEqual([
+      {
+        level: 'warn',
+        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) as unknown,
+        pid: process.pid,
+        hostname: expect.any(String) as unknown,
+        event: 'config.restart-needed',
+        path: 'config.yaml',
+      },
+      expect.objectContaining({ level: 'info', event: 'admission', uid: 'u-1' }),
+    ]);
+    expect(lines[1]).not.toHaveProperty('reason');
+  });
+
+  it('takes another level for events that were written before as well', () => {
+    const { log, lines } = recordLog();
+    log.setLevel('warn');
+    log.write('info', 'server.stopped', { signal: 'SIGTERM' });
+    log.setLevel('info');
+    log.write('info', 'server.stopped', { signal: 'SIGINT' });
+    log.setLevel('error');
+    log.write('info', 'server.stopped', { signal: 'SIGHUP' });
+    expect(lines.map(({ signal }) => signal)).toEqual(['SIGINT']);
+  });
+
+  const COUNT = 20_000;
+  const UIDS = Array.from({ length: COUNT }, (_, n) => String(n));
+  const WRITE = `for (let n = 0; n < ${COUNT}; n += 1) log.write('info', 'admission', { uid: String(n), user: 'ü'.repeat(n % 90) });`;
+
+  it('loses no line when the process ends by itself', async () => {
+    const lines = await linesOf(WRITE);
+    expect(lines.map(({ uid }) => uid)).toEqual(UIDS);
+  });
+
+  it.each([0, 1, 5, 10, 20, 40])(
+    'loses no line when it is flushed in the middle of a burst, %i ms after it began',
+    async (milliseconds) => {
+      const lines = await linesOf(
+        `${WRITE}\nsetTimeout(async () => { await log.flush(); process.exit(0); }, ${milliseconds});`,
+      );
+      expect(lines.map(({ uid }) => uid)).toEqual(UIDS);
+    },
+  );
+
+  it('writes a single line without waiting for more', async () => {
+    const [line] = await linesOf(
+      `log.write('info', 'admission', { uid: 'only' }); setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1000);`,
+    );
+    expect(line).toMatchObject({ uid: 'only' });
+  });
+});
