@@ -13,6 +13,8 @@ await build({
   format: 'esm',
   mainFields: ['module', 'main'],
   chunkNames: 'chunks/[name]-[hash]',
+  // Node.js keeps the source in memory: 6 MiB less. Names stay, so that a stack can be read.
+  minifyWhitespace: true,
   legalComments: 'linked',
   logLevel: 'warning',
   // Bundled CommonJS packages call require for Node's own modules.

@@ -1,5 +1,5 @@
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ErrorCode, type Fault, isInvalid, quote } from './core/errors.ts';
 import { isRecord, jsonPath } from './core/json-path.ts';
 import { PROCUREMENTS, type PolicySettings, UNMAPPED_ACTIONS } from './core/policy.ts';

@@ -113,7 +113,8 @@ describe('the Argo CD plugin', () => {
     ...(dig(plugin, 'spec', 'generate', 'args') as string[]),
   ];
   const [entryPoint = ''] = /(?<=^ENTRYPOINT ).+$/m.exec(read('Dockerfile')) ?? [];
-  const inImage = JSON.parse(entryPoint) as string[];
+  // What is set for Node.js suits a server.
+  const inImage = (JSON.parse(entryPoint) as string[]).filter((part) => !part.startsWith('--'));
   const podSpec = dig(
     readYaml('examples/argocd/repo-server-patch.yaml'),
     ...['spec', 'template', 'spec'],
