@@ -40,6 +40,8 @@ async function runFile(
   { input = '', ...options }: { input?: string; cwd?: string; env?: NodeJS.ProcessEnv },
 ): Promise<Finished> {
   const running = promisify(execFile)(file, args, options);
+  // A program may end before it has read its input.
+  running.child.stdin?.on('error', () => undefined);
   running.child.stdin?.end(input);
   return running.then(
     (output) => ({ code: 0, ...output }),

@@ -19,6 +19,8 @@ export async function runProgram(args: readonly string[], input = ''): Promise<F
     // Jest gives tests an environment of their own, which children do not inherit by themselves.
     env: process.env,
   });
+  // A program may end before it has read its input.
+  child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),

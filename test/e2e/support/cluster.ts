@@ -26,6 +26,8 @@ export async function run(
   input?: string,
 ): Promise<CommandResult> {
   const child = spawn(command, args, { stdio: 'pipe' });
+  // A command may end before it has read its input.
+  child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
