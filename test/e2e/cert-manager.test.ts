@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { apply, eventually, kubectl } from './support/cluster.ts';
-import { namespaceObject, type PodObject } from './support/pods.ts';
+import { decidedImage, untilRewritten } from './support/decided-image.ts';
+import { namespaceObject } from './support/pods.ts';
 import { imageValues, uninstall, upgrade } from './support/release.ts';
 
 const RELEASE = 'with-cert-manager';
 const RELEASE_NAMESPACE = 'cert-manager-release-e2e';
 const NAMESPACE = 'cert-manager-e2e';
 const MIRROR = 'registry.corp.example/mirror';
+const ORIGINAL = 'atlanhq/x:1';
 
 /** cert-manager's kinds without cert-manager: the test plays its part. */
 function customResource(kind: string): object {
@@ -64,20 +66,6 @@ async function injectAuthorities(...authorities: readonly Authority[]): Promise<
   );
 }
 
-async function decidedImage(): Promise<string | undefined> {
-  const args = [
-    'run',
-    'probe',
-    '--image=atlanhq/x:1',
-    '-n',
-    NAMESPACE,
-    '--dry-run=server',
-    '-o',
-    'json',
-  ];
-  return (JSON.parse(await kubectl(...args)) as PodObject).spec.containers[0]?.image;
-}
-
 beforeAll(async () => {
   await apply([
     customResource('Issuer'),
@@ -115,10 +103,7 @@ describe('a release whose certificate comes from cert-manager', () => {
       },
     });
     await injectAuthorities(first);
-    const trusted = async (): Promise<string | undefined> => decidedImage().catch(() => undefined);
-    expect(await eventually(trusted, (image) => image !== undefined, 20)).toBe(
-      `${MIRROR}/atlanhq/x:1`,
-    );
+    expect(await untilRewritten(ORIGINAL, NAMESPACE)).toBe(`${MIRROR}/${ORIGINAL}`);
 
     await injectAuthorities(first, second);
     await issueSecret(second);
@@ -135,7 +120,7 @@ describe('a release whose certificate comes from cert-manager', () => {
     await eventually(logs, (text) => text.match(/"event":"tls.loaded"/g)?.length === 4, 150);
     await injectAuthorities(second);
     for (let call = 0; call < 10; call += 1) {
-      expect(await decidedImage()).toBe(`${MIRROR}/atlanhq/x:1`);
+      expect(await decidedImage(ORIGINAL, NAMESPACE)).toBe(`${MIRROR}/${ORIGINAL}`);
     }
   }, 240_000);
 });

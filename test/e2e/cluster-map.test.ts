@@ -7,6 +7,7 @@ import {
   s3Settings,
 } from './support/bucket.ts';
 import { apply, copyImage, eventually, getJson, kubectl, setting } from './support/cluster.ts';
+import { decidedImage, untilRewritten } from './support/decided-image.ts';
 import { namespaceObject, type PodObject, sleeper } from './support/pods.ts';
 import { imageValues, uninstall, upgrade } from './support/release.ts';
 
@@ -69,6 +70,7 @@ describe('a cluster whose image map lives in S3', () => {
       config: CONFIG,
       s3Credentials: { existingSecret: 's3' },
     });
+    await untilRewritten(ORIGINAL, NAMESPACE);
     const { spec, metadata } = await runPod('first');
     expect(spec.containers[0]?.image).toBe(first);
     expect(metadata.annotations?.['sdr-image-rewriter.io/decided-by']).toMatch(
@@ -77,20 +79,11 @@ describe('a cluster whose image map lives in S3', () => {
 
     const second = `${registry}/rebuilt/mysql:0.4.25-r2@${digest}`;
     await publish(second);
-    const decided = async (): Promise<string | undefined> => {
-      const review = [
-        'run',
-        'probe',
-        `--image=${ORIGINAL}`,
-        '-n',
-        NAMESPACE,
-        '--dry-run=server',
-        '-o',
-        'json',
-      ];
-      return (JSON.parse(await kubectl(...review)) as PodObject).spec.containers[0]?.image;
-    };
-    await eventually(decided, (target) => target === second, 15);
+    await eventually(
+      () => decidedImage(ORIGINAL, NAMESPACE),
+      (target) => target === second,
+      15,
+    );
     expect((await runPod('second')).spec.containers[0]?.image).toBe(second);
   });
 

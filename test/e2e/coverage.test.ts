@@ -13,6 +13,7 @@ import {
   republishImage,
   setting,
 } from './support/cluster.ts';
+import { untilRewritten } from './support/decided-image.ts';
 import { namespaceObject, type PodObject, sleeper } from './support/pods.ts';
 import { imageValues, uninstall, upgrade } from './support/release.ts';
 
@@ -118,6 +119,7 @@ beforeAll(async () => {
   await kubectl('label', 'namespace', ENFORCED, `${MODE}=enforce`);
   await kubectl('label', 'namespace', AUDITED, `${MODE}=audit`);
   await upgrade(RELEASE, RELEASE_NAMESPACE, { ...imageValues(), config: CONFIG });
+  await untilRewritten(ORIGINAL, ENFORCED);
   const annotations = {
     'sdr-image-rewriter.io/original-images': JSON.stringify({ 'containers/main': ORIGINAL }),
   };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../support/certificates.ts';
 import { apply, copyImage, eventually, getJson, kubectl, setting } from './support/cluster.ts';
+import { untilRewritten } from './support/decided-image.ts';
 import { namespaceObject, type PodObject, sleeper } from './support/pods.ts';
 import { imageValues, uninstall, upgrade } from './support/release.ts';
 
@@ -59,6 +60,7 @@ beforeAll(async () => {
       imagePullSecrets: ['corp-registry'],
     },
   });
+  await untilRewritten(ORIGINAL, NAMESPACE);
 });
 
 afterAll(async () => {

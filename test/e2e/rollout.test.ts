@@ -9,6 +9,7 @@ import {
   s3OutOfReach,
   s3Settings,
 } from './support/bucket.ts';
+import { untilRewritten } from './support/decided-image.ts';
 import { namespaceObject } from './support/pods.ts';
 import { imageValues, uninstall, upgrade } from './support/release.ts';
 
@@ -128,6 +129,7 @@ beforeAll(async () => {
   ]);
   await apply([credentialsSecret('s3', RELEASE_NAMESPACE)]);
   await upgrade(RELEASE, RELEASE_NAMESPACE, values());
+  await untilRewritten(SOURCE, NAMESPACE);
 });
 
 afterAll(async () => {

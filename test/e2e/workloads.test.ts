@@ -7,9 +7,9 @@ import {
   getJson,
   kubectl,
   must,
-  run,
   setting,
 } from './support/cluster.ts';
+import { untilRewritten } from './support/decided-image.ts';
 import { injectingHandler, installOtherWebhook } from './support/other-webhook.ts';
 import { namespaceObject, type PodObject, sleeper } from './support/pods.ts';
 import { helmTest, imageValues, uninstall, upgrade } from './support/release.ts';
@@ -94,6 +94,7 @@ beforeAll(async () => {
   const begun = Date.now();
   await upgrade(RELEASE, RELEASE_NAMESPACE, VALUES);
   installSeconds = (Date.now() - begun) / 1000;
+  await untilRewritten(ORIGINAL, NAMESPACE);
 });
 
 afterAll(async () => {
@@ -217,13 +218,6 @@ describe('a default installation with a prefix rule', () => {
       namespace: NAMESPACE,
       handler: injectingHandler(sleeper('injected', 'docker.io/atlanhq/tools:1')),
     });
-    // Its Service is known to the API server's node a moment after its pod is ready.
-    const probe = ['run', 'probe', `--image=${ORIGINAL}`, '-n', NAMESPACE, '--dry-run=server'];
-    await eventually(
-      () => run('kubectl', probe),
-      ({ code }) => code === 0,
-      30,
-    );
     await apply([pod('injected', NAMESPACE, [sleeper('main', ORIGINAL)])]);
     const { spec, metadata } = await getPod('injected');
     expect(spec.containers.map((each) => each.image)).toEqual([
