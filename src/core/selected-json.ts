@@ -4,7 +4,7 @@ import {
   endOfValue,
   FAULT,
   readsAt,
-  startOfMemberValue,
+  startBehindName,
   startOfNext,
 } from './json-end.ts';
 
@@ -26,7 +26,6 @@ export interface Selection {
 
 interface Member {
   readonly name: string;
-  /** The name with its closing quote, so that it is compared whole. */
   readonly bytes: Uint8Array;
   readonly selection: Selection;
 }
@@ -37,7 +36,7 @@ export const WHOLE: Selection = {};
 export function members(selections: Readonly<Record<string, Selection>>): Selection {
   return {
     members: Object.entries(selections).map(([name, selection]) => {
-      return { name, bytes: asciiOf(`${name}"`), selection };
+      return { name, bytes: asciiOf(name), selection };
     }),
   };
 }
@@ -107,8 +106,9 @@ class Parser {
       return object;
     }
     while (bytes[at] === QUOTE) {
-      const value = startOfMemberValue(bytes, endOfName(bytes, at));
-      const member = memberAt(bytes, at + 1, selected);
+      const end = endOfPlainString(bytes, at);
+      const value = startBehindName(bytes, end);
+      const member = memberAt(bytes, at + 1, end - at - 2, selected);
       if (member === undefined) {
         at = endOfSpace(bytes, endOfValue(bytes, value));
       } else {
@@ -150,31 +150,34 @@ class Parser {
 
   #whole(): unknown {
     const start = this.#at;
-    this.#at = endOfValue(this.#bytes, start);
-    if (this.#at === FAULT) {
-      return undefined;
+    const end = this.#bytes[start] === QUOTE ? endOfPlainString(this.#bytes, start) : FAULT;
+    if (end !== FAULT) {
+      this.#at = end;
+      return this.#text.slice(start + 1, end - 1);
     }
-    const text = this.#text.slice(start, this.#at);
-    const isPlain = text.startsWith('"') && !text.includes('\\');
-    return isPlain ? text.slice(1, -1) : (JSON.parse(text) as unknown);
+    this.#at = endOfValue(this.#bytes, start);
+    return this.#at === FAULT
+      ? undefined
+      : (JSON.parse(this.#text.slice(start, this.#at)) as unknown);
   }
 }
 
 function memberAt(
   bytes: Uint8Array,
   start: number,
+  length: number,
   members: readonly Member[],
 ): Member | undefined {
   for (const member of members) {
-    if (readsAt(bytes, start, member.bytes)) {
+    if (member.bytes.length === length && readsAt(bytes, start, member.bytes)) {
       return member;
     }
   }
   return undefined;
 }
 
-/** The end of a name; `FAULT` where it has an escape, so that it may be any name. */
-function endOfName(bytes: Uint8Array, start: number): number {
+/** The end of a string; `FAULT` where it has an escape, so that its text is not the one in the bytes. */
+function endOfPlainString(bytes: Uint8Array, start: number): number {
   let at = start + 1;
   let byte = bytes[at] ?? 0;
   while (byte !== QUOTE && byte !== BACKSLASH && byte >= SPACE) {
