@@ -73,6 +73,8 @@ export interface ImageMap {
   readonly imageTargets: TextSet;
   readonly repositoryTargets: TextSet;
   readonly prefixTargets: PrefixLookup<true>;
+  /** Of all targets: an image of another registry is none of them. */
+  readonly targetRegistries: ReadonlySet<string>;
   /** Paths of keys that the format does not know; they have no effect. */
   readonly unknownKeys: readonly string[];
   /** Sources that a rule stands for: of one that stands twice in the file, only one entry decides. */
@@ -200,6 +202,7 @@ class MapBuilder {
       imageTargets: this.#imageTargets,
       repositoryTargets: this.#repositoryTargets,
       prefixTargets: prefixLookup(this.#prefixTargets, () => true),
+      targetRegistries: this.#targetRegistries,
       ruleCount: tags.size + digests.size + repositories.size + prefixes.size,
       ruleOf: (kind, key) => {
         switch (kind) {

@@ -244,11 +244,11 @@ class Decider {
   }
 
   #isMirrored(reference: Reference): boolean {
-    const { repository } = reference;
+    const { registry, repository } = reference;
     const map = this.#map;
     return (
       this.#targets.longest(repository) !== undefined ||
-      (map !== undefined &&
+      (map?.targetRegistries.has(registry) === true &&
         (map.repositoryTargets.has(repository) ||
           map.prefixTargets.longest(repository) !== undefined ||
           map.imageTargets.has(canonicalText(reference))))
