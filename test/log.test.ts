@@ -66,6 +66,13 @@ describe('the log', () => {
     },
   );
 
+  it('loses no line that still waits when the process is made to end', async () => {
+    const lines = await linesOf(
+      `for (const uid of ['1', '2', '3']) log.write('info', 'admission', { uid }); process.exit(0);`,
+    );
+    expect(lines.map(({ uid }) => uid)).toEqual(['1', '2', '3']);
+  });
+
   it('writes a single line without waiting for more', async () => {
     const [line] = await linesOf(
       `log.write('info', 'admission', { uid: 'only' }); setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1000);`,
