@@ -2,6 +2,7 @@ import { connect } from 'node:tls';
 import { fastify, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Place } from './listen.ts';
+import { WITHOUT_SCHEMAS } from './without-schemas.ts';
 
 const PROBE_TIMEOUT = 3000;
 
@@ -23,7 +24,12 @@ export interface OpsOptions {
 
 /** Builds the plain HTTP server for probes, metrics and status, without listening. */
 export function buildOps({ readiness, status, registry }: OpsOptions): FastifyInstance {
-  const app = fastify({ logger: false, return503OnClosing: false, forceCloseConnections: true });
+  const app = fastify({
+    logger: false,
+    return503OnClosing: false,
+    forceCloseConnections: true,
+    schemaController: WITHOUT_SCHEMAS,
+  });
   app.get('/livez', () => 'ok\n');
   app.get('/readyz', async (_request, reply) => {
     const checks = await readiness();

@@ -16,6 +16,7 @@ import type { Mode } from '../core/verdict.ts';
 import { type Answer, createAnswerer } from './answer.ts';
 import type { Auditor } from './audit.ts';
 import type { ServingCertificate } from './tls.ts';
+import { WITHOUT_SCHEMAS } from './without-schemas.ts';
 
 /** A review holds object and oldObject, of 3 MiB each at most. */
 export const BODY_LIMIT = 7 * 1024 * 1024;
@@ -126,6 +127,7 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     logger: false,
+    schemaController: WITHOUT_SCHEMAS,
   });
   // Fastify's own parser refuses pods with a label named __proto__; ours leaves the body to the core.
   app.removeAllContentTypeParsers();
