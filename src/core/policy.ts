@@ -1,6 +1,6 @@
 import { type ErrorCode, isInvalid } from './errors.ts';
 import type { ImageEntry, ImageMap, MapEntry, NameEntry } from './image-map.ts';
-import { covers, type Prefix, PrefixTable } from './prefix-rules.ts';
+import { covers, parsePrefix, type Prefix, PrefixTable } from './prefix-rules.ts';
 import {
   canonicalText,
   parseReference,
@@ -82,7 +82,7 @@ export type Obstacle =
   | Exclude<UnmappedReason, 'no-rule'>
   /** The entry names no `sourceDigest`, so it waits until no other entry knows the digest. */
   | 'digest-unknown'
-  /** Nothing would be left of the name behind a registry host. */
+  /** The prefix is the whole name, and what would take its place is read as another name. */
   | 'name-consumed';
 
 /** One thing that was looked at on the way to a decision. */
@@ -378,11 +378,10 @@ function moved(
   const rest = repository.slice(from.length);
   const target = `${found.target}${rest}${suffixText(reference)}`;
   let obstacle: 'name-consumed' | 'target-too-long' | undefined;
-  if (rest === '' && rule !== 'map-repository' && !found.target.includes('/')) {
-    // `registry.example:1` is the text of an image on Docker Hub, not of one in that registry.
-    obstacle = 'name-consumed';
-  } else if (target.length > PATH_LIMIT && isInvalid(parseReference(target))) {
+  if (target.length > PATH_LIMIT && isInvalid(parseReference(target))) {
     obstacle = 'target-too-long';
+  } else if (rest === '' && rule !== 'map-repository' && !isNameOf(target, found.target)) {
+    obstacle = 'name-consumed';
   }
   const key = rule === 'base' ? reference.registry : repository;
   trace?.({ step: rule, key, applies: obstacle === undefined, found, obstacle });
@@ -391,4 +390,13 @@ function moved(
   }
   const reason = obstacle === 'name-consumed' ? 'no-rule' : obstacle;
   return { outcome: 'unmapped', reference, reason };
+}
+
+/**
+ * Whether the text of an image is read as one of just this prefix. `registry.example:1` is a name on
+ * Docker Hub, not one in that registry, and `docker.io/corp:1` is `docker.io/library/corp:1`.
+ */
+function isNameOf(text: string, prefix: string): boolean {
+  const [reference, expected] = [parseReference(text), parsePrefix(prefix)];
+  return !isInvalid(reference) && !isInvalid(expected) && reference.repository === expected.value;
 }

@@ -367,6 +367,16 @@ describe('a prefix rule', () => {
     }
   });
 
+  it('keeps what it would move to one component of Docker Hub, which is read as library/…', () => {
+    for (const policy of [
+      policyOf({ prefixes: { 'ghcr.io/atlanhq/a': 'docker.io/corp' } }),
+      policyOf({ map: { 'ghcr.io/atlanhq/a/': 'index.docker.io/corp' } }),
+    ]) {
+      expect(decisionText(policy, 'ghcr.io/atlanhq/a:1')).toBe('unmapped (no-rule)');
+      expect(decisionText(policy, 'ghcr.io/atlanhq/a/b:1')).toMatch(/docker\.io\/corp\/b:1 /);
+    }
+  });
+
   it('moves a whole repository to a short name of Docker Hub, too', () => {
     const policy = policyOf({ map: { 'docker.io/atlanhq/a': 'mirrored' } });
     expect(decisionText(policy, 'atlanhq/a:1')).toBe('rewritten mirrored:1 (map-repository)');
