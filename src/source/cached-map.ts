@@ -71,6 +71,8 @@ const SIGNATURE_PAUSE = 500;
 /** After failures the interval doubles, up to so many times itself, and 5 minutes in all. */
 const BACKOFF_FACTOR = 5;
 const BACKOFF_LIMIT = 300_000;
+/** Whoever asks more often than this wants to know soon that an outage is over. */
+const BACKOFF_LEAST_INTERVAL = 10_000;
 const FIRST_INTERVAL = 2000;
 const JITTER = 0.2;
 
@@ -194,7 +196,8 @@ export class CachedMap {
     const interval =
       this.#current === undefined ? Math.min(refreshInterval, FIRST_INTERVAL) : refreshInterval;
     const limit = Math.min(BACKOFF_FACTOR * interval, Math.max(BACKOFF_LIMIT, interval));
-    const backedOff = Math.min(interval * 2 ** Math.min(this.#failures, 16), limit);
+    const failures = refreshInterval < BACKOFF_LEAST_INTERVAL ? 0 : Math.min(this.#failures, 16);
+    const backedOff = Math.min(interval * 2 ** failures, limit);
     const jitter = 1 + JITTER * (2 * this.#random() - 1);
     this.#cancelTimer = this.#clock.after(backedOff * jitter, () => void this.refresh());
   }
@@ -223,10 +226,13 @@ export class CachedMap {
     try {
       const reading = await this.#read();
       if (generation === this.#generation) {
+        // Also where it is refused: its correction is to be in use within one interval.
+        this.#failures = 0;
         await this.#take(reading);
       }
     } catch (error) {
       if (generation === this.#generation) {
+        this.#failures += 1;
         const failure = asRewriterError(error);
         this.#fail(failure, failure.code === 'MAP_SIGNATURE_INVALID');
       }
@@ -348,13 +354,11 @@ export class CachedMap {
 
   #succeed(): void {
     this.#lastError = undefined;
-    this.#failures = 0;
     this.#lastSuccess = this.#clock.now();
   }
 
   #fail(error: RewriterError, isRefusal: boolean): void {
     this.#lastError = error;
-    this.#failures += 1;
     if (isRefusal) {
       this.#observer.rejected(error);
     } else {

@@ -276,7 +276,7 @@ describe('serve with its map in S3', () => {
     store.heal();
     await serve.line('map.loaded', ({ serial }) => serial === 3);
     load.allow(3);
-    await sleep(10 * PAUSE);
+    await serve.line('admission', ({ map }) => (map as { serial: number }).serial === 3);
     await load.stop();
     expect(load.wrong).toEqual([]);
     expect(load.answers).toBeGreaterThan(100);

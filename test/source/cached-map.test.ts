@@ -434,15 +434,24 @@ describe('the time between two reads', () => {
     expect(clock.waiting).toBe(60_000);
   });
 
-  it('grows with refused maps as well, read or unchanged', async () => {
+  it('does not grow with refused maps, so that a corrected one is in use within one interval', async () => {
     const bench = benchOf();
     bench.source.put(documentOf(1));
     await bench.map.start();
     bench.source.put('{}');
     await ringAndRead(bench);
-    expect(bench.clock.waiting).toBe(120_000);
+    expect(bench.clock.waiting).toBe(60_000);
     await ringAndRead(bench);
-    expect(bench.clock.waiting).toBe(240_000);
+    expect(bench.clock.waiting).toBe(60_000);
+  });
+
+  it('does not grow where it is under ten seconds: the end of an outage is to be noticed within one', async () => {
+    const bench = benchOf({ refreshInterval: 5000 });
+    bench.source.put(documentOf(1));
+    await bench.map.start();
+    bench.source.fail();
+    for (let failures = 0; failures < 3; failures += 1) await ringAndRead(bench);
+    expect(bench.clock.waiting).toBe(5000);
   });
 
   it('is spread while backing off, too', async () => {

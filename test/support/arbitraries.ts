@@ -80,7 +80,12 @@ const namePrefixes = fc.constantFrom(
   'ghcr.io/atlanhq/a',
   'registry.atlan.com',
 );
-const prefixTargets = fc.constantFrom('r.example', 'r.example/atlan', 's.example', 'docker.io/corp');
+const prefixTargets = fc.constantFrom(
+  'r.example',
+  'r.example/atlan',
+  's.example',
+  'docker.io/corp',
+);
 
 export interface MapSections extends Record<string, unknown> {
   readonly images: readonly object[];
