@@ -1,5 +1,6 @@
 import { parseDocument } from 'yaml';
-import * as z from 'zod';
+import { en } from 'zod/locales';
+import * as z from 'zod/mini';
 import { type ErrorCode, type Fault, isInvalid, quote } from './core/errors.ts';
 import { isRecord, jsonPath } from './core/json-path.ts';
 import { PROCUREMENTS, type PolicySettings, UNMAPPED_ACTIONS } from './core/policy.ts';
@@ -18,16 +19,21 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
 
+/** What the JSON Schema and the documentation say of a setting. */
+function setting<Schema extends z.ZodMiniType>(meaning: string, schema: Schema): Schema {
+  return schema.check(z.describe(meaning));
+}
+
 function duration(least: string, most: string, otherwise: string) {
-  return z
-    .string()
-    .regex(DURATION, 'write a number and ms, s, m or h, such as 60s')
-    .transform(milliseconds)
-    .refine(
-      (value) => value >= milliseconds(least) && value <= milliseconds(most),
-      `must be between ${least} and ${most}`,
-    )
-    .prefault(otherwise);
+  const text = z.string().check(z.regex(DURATION, 'write a number and ms, s, m or h, such as 60s'));
+  const isWithin = (value: number): boolean =>
+    value >= milliseconds(least) && value <= milliseconds(most);
+  return z.prefault(
+    z
+      .pipe(text, z.transform(milliseconds))
+      .check(z.refine(isWithin, `must be between ${least} and ${most}`)),
+    otherwise,
+  );
 }
 
 /** Milliseconds of a text that matches `DURATION`. */
@@ -38,182 +44,199 @@ function milliseconds(text: string): number {
 
 /** The JSON Schema keeps only a meaning that is told of the text, before it is parsed. */
 function prefixText(parse: typeof parsePrefix, meaning = 'registry or registry/path') {
-  return z
-    .string()
-    .describe(meaning)
-    .transform((text, context): Prefix => {
+  return z.pipe(
+    setting(meaning, z.string()),
+    z.transform((text: string, { issues }): Prefix => {
       const prefix = parse(text);
       if (isInvalid(prefix)) {
-        context.addIssue({ code: 'custom', message: prefix.message });
+        issues.push({ code: 'custom', message: prefix.message, input: text });
         return z.NEVER;
       }
       return prefix;
-    });
+    }),
+  );
 }
 
 const targetPrefix = prefixText(parseTargetPrefix);
 
-/** A path, or empty for none. */
-const optionalFile = z.string().default('');
+const noBase = z.pipe(
+  z.literal(''),
+  z.transform(() => undefined),
+);
 
-const mapUrl = z
-  .string()
-  .default('')
-  .refine(
+/** Empty for none. */
+const optionalText = z._default(z.string(), '');
+
+const nonEmptyText = z.string().check(z.minLength(1));
+
+const mapUrl = optionalText.check(
+  z.refine(
     (text) =>
       text === '' ||
       (/^(?:s3:\/\/[^/]+\/.+|https:\/\/[^/]+\/.*|file:\/\/\/.+)$/.test(text) && URL.canParse(text)),
     'write s3://bucket/key, https://host/path or file:///path',
-  );
+  ),
+);
 
 const secretName = z
   .string()
-  .regex(
-    /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/,
-    'must be the name of a Secret: lower-case letters, digits, - and .',
+  .check(
+    z.regex(
+      /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/,
+      'must be the name of a Secret: lower-case letters, digits, - and .',
+    ),
   );
 
-const s3Settings = z
-  .strictObject({
-    region: z
-      .string()
-      .default('')
-      .describe('Region of the bucket; empty: as the AWS SDK finds it.'),
-    endpoint: z
-      .string()
-      .regex(/^(?:https?:\/\/.+)?$/, 'write http://host:port or https://host')
-      .default('')
-      .describe('URL of an S3-compatible service; empty: AWS.'),
-    forcePathStyle: z
-      .boolean()
-      .default(false)
-      .describe('Bucket in the path, not in the host name.'),
-    caFile: optionalFile.describe('PEM file of the CA of the endpoint, also of an https:// URL.'),
-    versionId: z.string().default('').describe('Pins one version of the object.'),
-    expectedBucketOwner: z
-      .string()
-      .regex(/^(?:\d{12})?$/, 'must be a 12-digit AWS account ID')
-      .default('')
-      .describe('AWS account that must own the bucket.'),
-  })
-  .prefault({})
-  .describe('How to reach the bucket of an s3:// URL; credentials come from the AWS SDK.');
-
-const imageMapSettings = z.strictObject({
-  url: mapUrl.describe('Where the map is: s3://bucket/key, https://host/path or file:///path.'),
-  urlFile: optionalFile.describe('File that holds the URL, for one with a token.'),
-  headersFile: optionalFile.describe('JSON file of extra request headers for https://.'),
-  refreshInterval: duration('100ms', '24h', '60s').describe('Time between two reads, ±20 %.'),
-  timeout: duration('100ms', '5m', '15s').describe('For one whole read, body included.'),
-  maxBytes: z.int().min(1).max(268_435_456).default(8_388_608).describe('Largest map in bytes.'),
-  cacheFile: optionalFile.describe('Keeps the last good map over a restart.'),
-  allowRollback: z.boolean().default(false).describe('Accept a lower serial than the one in use.'),
-  maxShrink: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.5)
-    .describe('Share of the entries in use that a new map may lose.'),
-  publicKeyFile: optionalFile.describe('Ed25519 public keys (PEM) for the signature at <url>.sig.'),
-  s3: s3Settings,
+const s3Settings = z.strictObject({
+  region: setting('Region of the bucket; empty: as the AWS SDK finds it.', optionalText),
+  endpoint: setting(
+    'URL of an S3-compatible service; empty: AWS.',
+    z._default(
+      z.string().check(z.regex(/^(?:https?:\/\/.+)?$/, 'write http://host:port or https://host')),
+      '',
+    ),
+  ),
+  forcePathStyle: setting(
+    'Bucket in the path, not in the host name.',
+    z._default(z.boolean(), false),
+  ),
+  caFile: setting('PEM file of the CA of the endpoint, also of an https:// URL.', optionalText),
+  versionId: setting('Pins one version of the object.', optionalText),
+  expectedBucketOwner: setting(
+    'AWS account that must own the bucket.',
+    z._default(z.string().check(z.regex(/^(?:\d{12})?$/, 'must be a 12-digit AWS account ID')), ''),
+  ),
 });
 
-const port = z.int().min(0).max(65_535);
+const imageMapSettings = z.strictObject({
+  url: setting('Where the map is: s3://bucket/key, https://host/path or file:///path.', mapUrl),
+  urlFile: setting('File that holds the URL, for one with a token.', optionalText),
+  headersFile: setting('JSON file of extra request headers for https://.', optionalText),
+  refreshInterval: setting('Time between two reads, ±20 %.', duration('100ms', '24h', '60s')),
+  timeout: setting('For one whole read, body included.', duration('100ms', '5m', '15s')),
+  maxBytes: setting(
+    'Largest map in bytes.',
+    z._default(z.int().check(z.minimum(1), z.maximum(268_435_456)), 8_388_608),
+  ),
+  cacheFile: setting('Keeps the last good map over a restart.', optionalText),
+  allowRollback: setting(
+    'Accept a lower serial than the one in use.',
+    z._default(z.boolean(), false),
+  ),
+  maxShrink: setting(
+    'Share of the entries in use that a new map may lose.',
+    z._default(z.number().check(z.minimum(0), z.maximum(1)), 0.5),
+  ),
+  publicKeyFile: setting('Ed25519 public keys (PEM) for the signature at <url>.sig.', optionalText),
+  s3: setting(
+    'How to reach the bucket of an s3:// URL; credentials come from the AWS SDK.',
+    z.prefault(s3Settings, {}),
+  ),
+});
+
+const selfManagedSettings = z.strictObject({
+  namespace: setting('Namespace of the Secret.', nonEmptyText),
+  secret: setting('Secret that holds the authority and the certificate.', secretName),
+  webhookConfiguration: setting(
+    'MutatingWebhookConfiguration whose caBundle is kept up.',
+    nonEmptyText,
+  ),
+  dnsNames: setting(
+    'Names of the Service that the API server calls.',
+    z.array(nonEmptyText).check(z.minLength(1, 'name at least one')),
+  ),
+  authorityLifetime: setting(
+    'Life of the authority; renewed after two thirds of it.',
+    duration('1m', '87600h', '8760h'),
+  ),
+  leafLifetime: setting(
+    'Life of the certificate; renewed after two thirds of it.',
+    duration('1m', '8760h', '2160h'),
+  ),
+});
+
+const tlsSettings = z.strictObject({
+  certFile: setting('PEM certificate chain.', optionalText),
+  keyFile: setting('PEM private key.', optionalText),
+  minVersion: setting(
+    'Oldest TLS version to accept.',
+    z._default(z.enum(['TLSv1.2', 'TLSv1.3']), 'TLSv1.2'),
+  ),
+  clientCAFile: setting('PEM CA of client certificates; empty: none asked.', optionalText),
+  clientSubjects: setting(
+    'Common names of the clients that may call; empty: any signed by the CA.',
+    z._default(z.array(nonEmptyText), []),
+  ),
+  selfManaged: setting(
+    'The process makes and renews its certificate itself, in Kubernetes.',
+    z.optional(selfManagedSettings),
+  ),
+});
+
+const host = z._default(nonEmptyText, '::');
+const port = z.int().check(z.minimum(0), z.maximum(65_535));
+
+const serverSettings = z.strictObject({
+  host: setting('Address of the HTTPS server.', host),
+  port: setting('Port of the HTTPS server.', z._default(port, 8443)),
+  tls: setting(
+    'Certificate of the HTTPS server; the files are watched.',
+    z.prefault(tlsSettings, {}),
+  ),
+});
+
+const opsSettings = z.strictObject({
+  host: setting('Address of probes, metrics and status.', host),
+  port: setting('Port of probes, metrics and status.', z._default(port, 8080)),
+});
+
+const logSettings = z.strictObject({
+  level: setting('Least level of the lines to write.', z._default(z.enum(LOG_LEVELS), 'info')),
+});
+
+const prefixRule = z.strictObject({
+  source: prefixText(parsePrefix, 'Prefix of the names that move.'),
+  target: prefixText(parseTargetPrefix, 'What takes its place; begins with a registry host.'),
+});
 
 const configSchema = z.strictObject({
-  apiVersion: z.literal(CONFIG_API_VERSION).describe('Version of this format.'),
-  procurement: z.enum(PROCUREMENTS).describe('Where images come from.'),
-  sources: z
-    .array(prefixText(parsePrefix))
-    .min(1, 'name at least one prefix')
-    .prefault(DEFAULT_SOURCES)
-    .describe('Prefixes of the images that may be rewritten; all others are left alone.'),
-  containerRegistryBase: z
-    .literal('')
-    .transform(() => undefined)
-    .or(targetPrefix)
-    .optional()
-    .describe('Takes the place of the registry host; the rest of the name stays.'),
-  prefixes: z
-    .array(
-      z.strictObject({
-        source: prefixText(parsePrefix, 'Prefix of the names that move.'),
-        target: prefixText(parseTargetPrefix, 'What takes its place; begins with a registry host.'),
-      }),
-    )
-    .prefault([])
-    .describe('Prefix rules; the longest source wins.'),
-  unmapped: z
-    .enum(UNMAPPED_ACTIONS)
-    .default('warn')
-    .describe('What an image in scope without a rule gets.'),
-  allowedTargets: z
-    .array(targetPrefix)
-    .prefault([])
-    .describe('A map or rule that points anywhere else is refused whole; empty: no limit.'),
-  imagePullSecrets: z
-    .array(secretName)
-    .default([])
-    .describe('Names appended to the pull secrets of a rewritten pod.'),
-  annotate: z.boolean().default(true).describe('Write the original images into annotations.'),
-  imageMap: imageMapSettings.prefault({}).describe('The image map; used with procurement: map.'),
-  server: z
-    .strictObject({
-      host: z.string().min(1).default('::').describe('Address of the HTTPS server.'),
-      port: port.default(8443).describe('Port of the HTTPS server.'),
-      tls: z
-        .strictObject({
-          certFile: optionalFile.describe('PEM certificate chain.'),
-          keyFile: optionalFile.describe('PEM private key.'),
-          minVersion: z
-            .enum(['TLSv1.2', 'TLSv1.3'])
-            .default('TLSv1.2')
-            .describe('Oldest TLS version to accept.'),
-          clientCAFile: optionalFile.describe('PEM CA of client certificates; empty: none asked.'),
-          clientSubjects: z
-            .array(z.string().min(1))
-            .default([])
-            .describe('Common names of the clients that may call; empty: any signed by the CA.'),
-          selfManaged: z
-            .strictObject({
-              namespace: z.string().min(1).describe('Namespace of the Secret.'),
-              secret: secretName.describe('Secret that holds the authority and the certificate.'),
-              webhookConfiguration: z
-                .string()
-                .min(1)
-                .describe('MutatingWebhookConfiguration whose caBundle is kept up.'),
-              dnsNames: z
-                .array(z.string().min(1))
-                .min(1, 'name at least one')
-                .describe('Names of the Service that the API server calls.'),
-              authorityLifetime: duration('1m', '87600h', '8760h').describe(
-                'Life of the authority; renewed after two thirds of it.',
-              ),
-              leafLifetime: duration('1m', '8760h', '2160h').describe(
-                'Life of the certificate; renewed after two thirds of it.',
-              ),
-            })
-            .optional()
-            .describe('The process makes and renews its certificate itself, in Kubernetes.'),
-        })
-        .prefault({})
-        .describe('Certificate of the HTTPS server; the files are watched.'),
-    })
-    .prefault({})
-    .describe('The HTTPS server that the API server calls; changes need a restart.'),
-  ops: z
-    .strictObject({
-      host: z.string().min(1).default('::').describe('Address of probes, metrics and status.'),
-      port: port.default(8080).describe('Port of probes, metrics and status.'),
-    })
-    .prefault({})
-    .describe('The plain HTTP server for operators; changes need a restart.'),
-  log: z
-    .strictObject({
-      level: z.enum(LOG_LEVELS).default('info').describe('Least level of the lines to write.'),
-    })
-    .prefault({})
-    .describe('The JSON log on standard output.'),
+  apiVersion: setting('Version of this format.', z.literal(CONFIG_API_VERSION)),
+  procurement: setting('Where images come from.', z.enum(PROCUREMENTS)),
+  sources: setting(
+    'Prefixes of the images that may be rewritten; all others are left alone.',
+    z.prefault(
+      z.array(prefixText(parsePrefix)).check(z.minLength(1, 'name at least one prefix')),
+      DEFAULT_SOURCES,
+    ),
+  ),
+  containerRegistryBase: setting(
+    'Takes the place of the registry host; the rest of the name stays.',
+    z.optional(z.union([noBase, targetPrefix])),
+  ),
+  prefixes: setting('Prefix rules; the longest source wins.', z.prefault(z.array(prefixRule), [])),
+  unmapped: setting(
+    'What an image in scope without a rule gets.',
+    z._default(z.enum(UNMAPPED_ACTIONS), 'warn'),
+  ),
+  allowedTargets: setting(
+    'A map or rule that points anywhere else is refused whole; empty: no limit.',
+    z.prefault(z.array(targetPrefix), []),
+  ),
+  imagePullSecrets: setting(
+    'Names appended to the pull secrets of a rewritten pod.',
+    z._default(z.array(secretName), []),
+  ),
+  annotate: setting('Write the original images into annotations.', z._default(z.boolean(), true)),
+  imageMap: setting('The image map; used with procurement: map.', z.prefault(imageMapSettings, {})),
+  server: setting(
+    'The HTTPS server that the API server calls; changes need a restart.',
+    z.prefault(serverSettings, {}),
+  ),
+  ops: setting(
+    'The plain HTTP server for operators; changes need a restart.',
+    z.prefault(opsSettings, {}),
+  ),
+  log: setting('The JSON log on standard output.', z.prefault(logSettings, {})),
 });
 
 /** A checked configuration; durations are in milliseconds, prefixes are parsed. */
@@ -255,7 +278,8 @@ export function parseConfig(text: string): Config | ConfigFaults {
     const message = `the configuration is ${describe(raw)}; begin it with apiVersion: ${CONFIG_API_VERSION}`;
     return { faults: [fault('CONFIG_VALUE_INVALID', [], message)] };
   }
-  const parsed = configSchema.safeParse(raw);
+  // The small interface of zod has no messages unless a language is named.
+  const parsed = configSchema.safeParse(raw, { error: en().localeError });
   const faults = parsed.success
     ? []
     : parsed.error.issues.flatMap((issue) => faultsOfIssue(issue, raw));
@@ -419,21 +443,21 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   let schema: unknown = configSchema;
   for (const key of path) {
     const bare = unwrap(schema);
-    schema = bare instanceof z.ZodArray ? bare.element : shapeOf(bare)[String(key)];
+    schema = bare instanceof z.ZodMiniArray ? bare.def.element : shapeOf(bare)[String(key)];
   }
   return Object.keys(shapeOf(unwrap(schema)));
 }
 
 function unwrap(schema: unknown): unknown {
-  return schema instanceof z.ZodPrefault ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodOptional
-    ? unwrap(schema.unwrap())
+  return schema instanceof z.ZodMiniPrefault ||
+    schema instanceof z.ZodMiniDefault ||
+    schema instanceof z.ZodMiniOptional
+    ? unwrap(schema.def.innerType)
     : schema;
 }
 
 function shapeOf(schema: unknown): Record<string, unknown> {
-  return schema instanceof z.ZodObject ? schema.shape : {};
+  return schema instanceof z.ZodMiniObject ? schema.shape : {};
 }
 
 function describe(value: unknown): string {
