@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
@@ -69,14 +70,32 @@ const optionalText = z._default(z.string(), '');
 
 const nonEmptyText = z.string().check(z.minLength(1));
 
+/** No path has a NUL character, and Node.js throws where it meets one. */
+const optionalFile = optionalText.check(
+  z.refine((text) => !text.includes('\0'), 'must be the path of a file'),
+);
+
 const mapUrl = optionalText.check(
   z.refine(
-    (text) =>
-      text === '' ||
-      (/^(?:s3:\/\/[^/]+\/.+|https:\/\/[^/]+\/.*|file:\/\/\/.+)$/.test(text) && URL.canParse(text)),
+    (text) => text === '' || isMapUrl(text),
     'write s3://bucket/key, https://host/path or file:///path',
   ),
 );
+
+function isMapUrl(text: string): boolean {
+  const isUrl =
+    /^(?:s3:\/\/[^/]+\/.+|https:\/\/[^/]+\/.*|file:\/\/\/.+)$/.test(text) && URL.canParse(text);
+  return isUrl && (!text.startsWith('file:') || isFileUrl(text));
+}
+
+/** Whether it names a file: an encoded slash, a NUL character or a stray % has no place in a path. */
+function isFileUrl(text: string): boolean {
+  try {
+    return !fileURLToPath(text).includes('\0');
+  } catch {
+    return false;
+  }
+}
 
 const secretName = z
   .string()
@@ -87,12 +106,17 @@ const secretName = z
     ),
   );
 
+const ENDPOINT_FORM = 'write http://host:port or https://host';
+
 const s3Settings = z.strictObject({
   region: setting('Region of the bucket; empty: as the AWS SDK finds it.', optionalText),
   endpoint: setting(
     'URL of an S3-compatible service; empty: AWS.',
     z._default(
-      z.string().check(z.regex(/^(?:https?:\/\/.+)?$/, 'write http://host:port or https://host')),
+      z.string().check(
+        z.regex(/^(?:https?:\/\/.+)?$/, ENDPOINT_FORM),
+        z.refine((text) => !text.includes('://') || URL.canParse(text), ENDPOINT_FORM),
+      ),
       '',
     ),
   ),
@@ -100,7 +124,7 @@ const s3Settings = z.strictObject({
     'Bucket in the path, not in the host name.',
     z._default(z.boolean(), false),
   ),
-  caFile: setting('PEM file of the CA of the endpoint, also of an https:// URL.', optionalText),
+  caFile: setting('PEM file of the CA of the endpoint, also of an https:// URL.', optionalFile),
   versionId: setting('Pins one version of the object.', optionalText),
   expectedBucketOwner: setting(
     'AWS account that must own the bucket.',
@@ -110,15 +134,15 @@ const s3Settings = z.strictObject({
 
 const imageMapSettings = z.strictObject({
   url: setting('Where the map is: s3://bucket/key, https://host/path or file:///path.', mapUrl),
-  urlFile: setting('File that holds the URL, for one with a token.', optionalText),
-  headersFile: setting('JSON file of extra request headers for https://.', optionalText),
+  urlFile: setting('File that holds the URL, for one with a token.', optionalFile),
+  headersFile: setting('JSON file of extra request headers for https://.', optionalFile),
   refreshInterval: setting('Time between two reads, ±20 %.', duration('100ms', '24h', '60s')),
   timeout: setting('For one whole read, body included.', duration('100ms', '5m', '15s')),
   maxBytes: setting(
     'Largest map in bytes.',
     z._default(z.int().check(z.minimum(1), z.maximum(268_435_456)), 8_388_608),
   ),
-  cacheFile: setting('Keeps the last good map over a restart.', optionalText),
+  cacheFile: setting('Keeps the last good map over a restart.', optionalFile),
   allowRollback: setting(
     'Accept a lower serial than the one in use.',
     z._default(z.boolean(), false),
@@ -127,7 +151,7 @@ const imageMapSettings = z.strictObject({
     'Share of the entries in use that a new map may lose.',
     z._default(z.number().check(z.minimum(0), z.maximum(1)), 0.5),
   ),
-  publicKeyFile: setting('Ed25519 public keys (PEM) for the signature at <url>.sig.', optionalText),
+  publicKeyFile: setting('Ed25519 public keys (PEM) for the signature at <url>.sig.', optionalFile),
   s3: setting(
     'How to reach the bucket of an s3:// URL; credentials come from the AWS SDK.',
     z.prefault(s3Settings, {}),
@@ -156,13 +180,13 @@ const selfManagedSettings = z.strictObject({
 });
 
 const tlsSettings = z.strictObject({
-  certFile: setting('PEM certificate chain.', optionalText),
-  keyFile: setting('PEM private key.', optionalText),
+  certFile: setting('PEM certificate chain.', optionalFile),
+  keyFile: setting('PEM private key.', optionalFile),
   minVersion: setting(
     'Oldest TLS version to accept.',
     z._default(z.enum(['TLSv1.2', 'TLSv1.3']), 'TLSv1.2'),
   ),
-  clientCAFile: setting('PEM CA of client certificates; empty: none asked.', optionalText),
+  clientCAFile: setting('PEM CA of client certificates; empty: none asked.', optionalFile),
   clientSubjects: setting(
     'Common names of the clients that may call; empty: any signed by the CA.',
     z._default(z.array(nonEmptyText), []),
@@ -283,7 +307,7 @@ export function parseConfig(text: string): Config | ConfigFaults {
   const faults = parsed.success
     ? []
     : parsed.error.issues.flatMap((issue) => faultsOfIssue(issue, raw));
-  faults.push(...crossFaults(parsed.success ? parsed.data : readableParts(raw)));
+  faults.push(...crossFaults(parsed.success ? parsed.data : readableParts(raw), raw));
   return parsed.success && faults.length === 0 ? parsed.data : { faults };
 }
 
@@ -336,16 +360,22 @@ function readableParts(raw: Record<string, unknown>): Partial<Config> {
   return Object.fromEntries(parts);
 }
 
-function crossFaults(config: Partial<Config>): Fault[] {
+/** `raw` tells what is missing from what is there and bad. */
+function crossFaults(config: Partial<Config>, raw: Record<string, unknown>): Fault[] {
   const {
     procurement,
     containerRegistryBase,
     prefixes = [],
     imageMap,
     allowedTargets = [],
+    server,
   } = config;
   const faults: Fault[] = [];
-  if (procurement === 'prefix' && containerRegistryBase === undefined && prefixes.length === 0) {
+  const hasTarget =
+    prefixes.length > 0 ||
+    ['containerRegistryBase', 'prefixes'].some((key) => key in raw && !(key in config)) ||
+    containerRegistryBase !== undefined;
+  if (procurement === 'prefix' && !hasTarget) {
     const message =
       'procurement: prefix needs containerRegistryBase or at least one entry of prefixes';
     faults.push(fault('CONFIG_INCOMPLETE', ['containerRegistryBase'], message));
@@ -357,6 +387,15 @@ function crossFaults(config: Partial<Config>): Fault[] {
   if (imageMap !== undefined && imageMap.url !== '' && imageMap.urlFile !== '') {
     const message = 'set url or urlFile, not both';
     faults.push(fault('CONFIG_VALUE_INVALID', ['imageMap', 'urlFile'], message));
+  }
+  if (
+    server !== undefined &&
+    server.tls.clientSubjects.length > 0 &&
+    server.tls.clientCAFile === ''
+  ) {
+    // Whoever names the callers believes that nobody else can call.
+    const message = 'clientSubjects needs clientCAFile; without it everybody may call';
+    faults.push(fault('CONFIG_INCOMPLETE', ['server', 'tls', 'clientCAFile'], message));
   }
   const allowed = new PrefixTable<true>();
   for (const { value } of allowedTargets) {

@@ -260,6 +260,10 @@ describe('a value', () => {
     [`${PUBLIC}imageMap: {url: 'http://example.com/map.json'}`, '$.imageMap.url'],
     [`${PUBLIC}imageMap: {url: 'file://map.json'}`, '$.imageMap.url'],
     [`${PUBLIC}imageMap: {url: /etc/map.json}`, '$.imageMap.url'],
+    [`${PUBLIC}imageMap: {url: 'file:///data/100%/map.json'}`, '$.imageMap.url'],
+    [`${PUBLIC}imageMap: {url: 'file:///data%2Fmap.json'}`, '$.imageMap.url'],
+    [`${PUBLIC}imageMap: {url: 'file:///data%00'}`, '$.imageMap.url'],
+    [`${PUBLIC}imageMap: {urlFile: "/etc/a\\0b"}`, '$.imageMap.urlFile'],
     [`${PUBLIC}imageMap: {maxBytes: 0}`, '$.imageMap.maxBytes'],
     [`${PUBLIC}imageMap: {maxBytes: 1.5}`, '$.imageMap.maxBytes'],
     [`${PUBLIC}imageMap: {maxBytes: 8Mi}`, '$.imageMap.maxBytes'],
@@ -268,6 +272,7 @@ describe('a value', () => {
     [`${PUBLIC}imageMap: {maxShrink: 50%}`, '$.imageMap.maxShrink'],
     [`${PUBLIC}imageMap: {allowRollback: 1}`, '$.imageMap.allowRollback'],
     [`${PUBLIC}imageMap: {s3: {endpoint: minio:9000}}`, '$.imageMap.s3.endpoint'],
+    [`${PUBLIC}imageMap: {s3: {endpoint: 'http://[minio'}}`, '$.imageMap.s3.endpoint'],
     [`${PUBLIC}imageMap: {s3: {expectedBucketOwner: me}}`, '$.imageMap.s3.expectedBucketOwner'],
     [`${PUBLIC}imageMap: []`, '$.imageMap'],
     [`${PUBLIC}server: {host: ''}`, '$.server.host'],
@@ -285,8 +290,19 @@ describe('a value', () => {
   });
 
   it.each([
+    [
+      `${HEAD}procurement: prefix\ncontainerRegistryBase: https://r.example`,
+      'containerRegistryBase',
+    ],
+    [`${HEAD}procurement: prefix\nprefixes: 7`, 'prefixes'],
+  ])('that is bad is not called missing as well: %j', (text, key) => {
+    expect(faultsOf(text)).toEqual([`CONFIG_VALUE_INVALID $.${key}`]);
+  });
+
+  it.each([
     ['procurement: public', '$.apiVersion'],
     [HEAD, '$.procurement'],
+    [`${PUBLIC}server: {tls: {clientSubjects: [apiserver]}}`, '$.server.tls.clientCAFile'],
     [`${PUBLIC}prefixes: [{source: docker.io}]`, '$.prefixes[0].target'],
     [`${PUBLIC}prefixes: [{target: r.example}]`, '$.prefixes[0].source'],
   ])('is missing in %j at %s', (text, path) => {

@@ -32,6 +32,8 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   #config: Config;
   #configText: string;
+  /** Undefined outside of map mode. */
+  #source: MapSource | undefined;
   #policy: Policy | undefined;
   #map: CachedMap | undefined;
   #configError: RewriterError | undefined;
@@ -40,6 +42,7 @@ export class Runtime {
     this.#options = options;
     this.#configText = text;
     this.#config = config;
+    this.#source = openSource(options, config);
   }
 
   /** Reads the configuration; throws a `RewriterError` with every fault if it cannot be used. */
@@ -84,11 +87,14 @@ export class Runtime {
         return;
       }
       const next = checkConfig(text, path);
+      // Before anything is replaced: a source that cannot be opened is a bad edit, too.
+      const source = openSource(this.#options, next);
       const needsRestart =
         JSON.stringify([next.server, next.ops]) !==
         JSON.stringify([this.#config.server, this.#config.ops]);
       this.#configText = text;
       this.#config = next;
+      this.#source = source;
       this.#configError = undefined;
       if (needsRestart) {
         log.write('warn', 'config.restart-needed', { path });
@@ -106,7 +112,7 @@ export class Runtime {
 
   async #apply(): Promise<void> {
     const { path, log, metrics } = this.#options;
-    const { procurement, imageMap } = this.#config;
+    const { procurement } = this.#config;
     log.setLevel(this.#config.log.level);
     metrics.configLoads.inc({ result: 'loaded' });
     const idle = idleSettings(this.#config);
@@ -114,7 +120,8 @@ export class Runtime {
     const level = hasIdle ? 'warn' : 'info';
     log.write(level, 'config.loaded', { path, procurement, ...(hasIdle && { idle }) });
 
-    if (procurement !== 'map') {
+    const source = this.#source;
+    if (source === undefined) {
       this.#map?.stop();
       this.#map = undefined;
       forgetMap(metrics);
@@ -122,7 +129,6 @@ export class Runtime {
       return;
     }
     this.#makePolicy();
-    const source = this.#options.createSource(imageMap);
     const settings = mapSettings(this.#config);
     if (this.#map === undefined) {
       this.#map = new CachedMap({ source, settings, observer: this.#observer() });
@@ -201,6 +207,13 @@ export class Runtime {
       },
     };
   }
+}
+
+function openSource(
+  { createSource }: RuntimeOptions,
+  { procurement, imageMap }: Config,
+): MapSource | undefined {
+  return procurement === 'map' ? createSource(imageMap) : undefined;
 }
 
 /** What the cached map takes from the configuration. */

@@ -128,6 +128,22 @@ describe('serve', () => {
     expect(metrics).not.toMatch(/^sdr_image_rewriter_map_serial/m);
   });
 
+  it('lives on over an edit that names a place at which Node.js itself throws', async () => {
+    await using workspace = await Workspace.create();
+    const { serve, client } = await start(
+      workspace,
+      await createAuthority(),
+      'procurement: prefix\ncontainerRegistryBase: registry.corp.example/m\n',
+    );
+    const edit = 'procurement: map\nimageMap: {url: "file:///data/100%/map.json"}\n';
+    await workspace.write('config.yaml', `apiVersion: sdr-image-rewriter/v1\n${edit}`);
+    const { error } = await serve.line('config.rejected');
+    expect(error).toContain('$.imageMap.url');
+    expect(await imageOf(client)).toBe(
+      'registry.corp.example/m/atlanhq/atlan-mysql-app:main-97b8c95',
+    );
+  });
+
   it('is not ready and answers 503 until the first map is there', async () => {
     await using workspace = await Workspace.create();
     const authority = await createAuthority();
