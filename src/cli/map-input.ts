@@ -39,15 +39,12 @@ export type Checked = { readonly map: ImageMap } | { readonly faults: readonly F
 /** Parses a map and holds it against `allowedTargets`. */
 export function checkMap(bytes: Uint8Array, { imageMap, allowedTargets }: Config): Checked {
   const map = parseImageMap(bytes, imageMap.maxBytes);
-  if (hasFaults(map)) {
-    return map;
-  }
   const faults = checkSuccessor(map, undefined, {
     allowedTargets,
     allowRollback: true,
     maxShrink: 1,
   });
-  return faults.length > 0 ? { faults } : { map };
+  return hasFaults(map) || faults.length > 0 ? { faults } : { map };
 }
 
 /** Reads a map that must be good; throws a `RewriterError` with a line for each fault. */

@@ -1,6 +1,6 @@
 import { EntryTable } from './entry-table.ts';
 import { type ErrorCode, type Fault, type Invalid, isInvalid, quote } from './errors.ts';
-import { type MapHead, type MapLine, readMapLines } from './map-document.ts';
+import { type MapHead, type MapLine, readMapLines, targetPathOf } from './map-document.ts';
 import { TextIndex } from './packed-text.ts';
 import { covers, longestPrefix, parsePrefix, type PrefixMatch } from './prefix-rules.ts';
 import { canonicalText, parseDigest, parseReference, type Reference } from './reference.ts';
@@ -85,6 +85,8 @@ export interface ImageMap {
 
 export interface MapFaults {
   readonly faults: readonly Fault[];
+  /** What could be read in spite of them: for further checks, never for use. */
+  readonly readable: ImageMap;
 }
 
 export function hasFaults(result: object): result is MapFaults {
@@ -166,10 +168,9 @@ class MapBuilder {
 
   *finish(head: MapHead): Steps<ImageMap | MapFaults> {
     const faults = [...head.faults, ...this.#faults];
-    if (faults.length === 0) {
-      yield* this.#findChains(faults);
-    }
-    return faults.length > 0 ? { faults } : this.#map(head);
+    yield* this.#findChains(faults);
+    const map = this.#map(head);
+    return faults.length > 0 ? { faults, readable: map } : map;
   }
 
   #map({ serial, generatedAt, unknownKeys }: MapHead): ImageMap {
@@ -363,13 +364,12 @@ class MapBuilder {
         this.#table.kind(number) === 'image'
           ? this.#nextOfImage(number)
           : this.#nextOfName(number, moved);
-      if (next !== undefined) {
+      const path = targetPathOf(this.#table.path(number));
+      // Aliases share the target of their image.
+      if (next !== undefined && faults.at(-1)?.path !== path) {
         const target = quote(this.#table.target(number));
-        faults.push({
-          code: 'MAP_TARGET_IS_SOURCE',
-          path: this.#table.path(number),
-          message: `the target ${target} is itself a source: see ${next}`,
-        });
+        const message = `the target ${target} is itself a source: see ${next}`;
+        faults.push({ code: 'MAP_TARGET_IS_SOURCE', path, message });
       }
     }
   }

@@ -38,6 +38,14 @@ export interface MapDocument extends MapHead {
   readonly lines: readonly MapLine[];
 }
 
+/** Where the target of an entry stands, by where its source does; in a flat object that is one place. */
+export function targetPathOf(sourcePath: string): string {
+  return sourcePath
+    .replace(/\](?:\.source|\.aliases\[\d+\])$/, '].target')
+    .replace(/\]\.from$/, '].to')
+    .replace(/\]\.sourceImage$/, '].destinationImage');
+}
+
 /** Reads the bytes of a map, at most `maxBytes`. Never throws; the faults are in the result. */
 export function readMapDocument(bytes: Uint8Array, maxBytes: number): MapDocument {
   const lines: MapLine[] = [];

@@ -1,5 +1,6 @@
 import { type Fault, quote } from './errors.ts';
-import type { ImageMap, MapEntry } from './image-map.ts';
+import { hasFaults, type ImageMap, type MapEntry, type MapFaults } from './image-map.ts';
+import { targetPathOf } from './map-document.ts';
 import { type Prefix, PrefixTable } from './prefix-rules.ts';
 import { parseReference } from './reference.ts';
 import { runSteps, type Steps } from './steps.ts';
@@ -15,9 +16,9 @@ export interface MapGuards {
   readonly maxShrink: number;
 }
 
-/** What speaks against putting `next` in the place of `current`; empty where nothing does. */
+/** What speaks against putting `next` in the place of `current`, its own faults first; empty where nothing does. */
 export function checkSuccessor(
-  next: ImageMap,
+  next: ImageMap | MapFaults,
   current: ImageMap | undefined,
   guards: MapGuards,
 ): Fault[] {
@@ -26,14 +27,23 @@ export function checkSuccessor(
 
 /** As `checkSuccessor`, in steps. */
 export function* successorSteps(
-  next: ImageMap,
+  next: ImageMap | MapFaults,
   current: ImageMap | undefined,
   guards: MapGuards,
 ): Steps<Fault[]> {
-  const faults = yield* forbiddenTargets(next, guards.allowedTargets);
-  if (current !== undefined) {
-    faults.push(...serialFaults(next, current, guards));
-    faults.push(...(yield* shrinkFaults(next, current, guards)));
+  const isWhole = !hasFaults(next);
+  const map = isWhole ? next : next.readable;
+  const faults = isWhole ? [] : [...next.faults];
+  faults.push(...(yield* forbiddenTargets(map, guards.allowedTargets)));
+  if (current === undefined) {
+    return faults;
+  }
+  // Of a map that could not be read whole, what is missing may just be unreadable.
+  if (isWhole || map.serial !== undefined) {
+    faults.push(...serialFaults(map, current, guards));
+  }
+  if (isWhole) {
+    faults.push(...(yield* shrinkFaults(map, current, guards)));
   }
   return faults;
 }
@@ -58,9 +68,11 @@ function* forbiddenTargets({ table }: ImageMap, allowedTargets: readonly Prefix[
     yield;
     const target = table.canonicalTarget(number);
     const name = table.kind(number) === 'image' ? repositoryOf(target) : target;
-    if (allowed.longest(name) === undefined) {
+    const path = targetPathOf(table.path(number));
+    // Aliases share the target of their image.
+    if (allowed.longest(name) === undefined && faults.at(-1)?.path !== path) {
       const message = `the target ${quote(table.target(number))} lies outside allowedTargets (${scope})`;
-      faults.push({ code: 'MAP_TARGET_FORBIDDEN', path: table.path(number), message });
+      faults.push({ code: 'MAP_TARGET_FORBIDDEN', path, message });
     }
   }
   return faults;

@@ -294,14 +294,11 @@ export class CachedMap {
     const settings = this.#settings;
     const hashSeed = randomInt(2 ** 32);
     const rules = await runInSlices(imageMapSteps(bytes, settings.maxBytes, hashSeed));
-    if (hasFaults(rules)) {
-      return mapError(rules.faults, this.location);
-    }
     // Serials and sizes of another location say nothing about this one.
     const isSamePlace = this.#current?.identity.location === this.location;
     const current = isSamePlace ? this.#current?.rules : undefined;
     const faults = await runInSlices(successorSteps(rules, current, settings));
-    if (faults.length > 0) {
+    if (hasFaults(rules) || faults.length > 0) {
       return mapError(faults, this.location);
     }
     const digest = await runInSlices(sha256Steps(bytes));

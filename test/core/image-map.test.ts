@@ -255,7 +255,7 @@ describe('a target that is itself a source', () => {
       { source: 'atlanhq/a:1', aliases: ['r.example/b:1'], target: 'r.example/a:1' },
       { source: 'atlanhq/b:1', target: 'r.example/b:1' },
     ];
-    expect(faultsOf(mapDocument({ images }))).toEqual(['MAP_TARGET_IS_SOURCE $.images[1].source']);
+    expect(faultsOf(mapDocument({ images }))).toEqual(['MAP_TARGET_IS_SOURCE $.images[1].target']);
   });
 
   it.each([

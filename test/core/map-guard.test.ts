@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { parseImageMap } from '../../src/core/image-map.ts';
 import { checkSuccessor, findEntry, type MapGuards } from '../../src/core/map-guard.ts';
 import { digestOf } from '../support/digests.ts';
 import { mapDocument, mapOf } from '../support/maps.ts';
@@ -8,7 +9,9 @@ const LENIENT: MapGuards = { allowedTargets: [], allowRollback: false, maxShrink
 
 function faultsOfSuccessor(next: unknown, current?: unknown, guards: Partial<MapGuards> = {}) {
   const before = current === undefined ? undefined : mapOf(current);
-  return checkSuccessor(mapOf(next), before, { ...LENIENT, ...guards }).map(
+  const bytes = Buffer.from(JSON.stringify(next));
+  const parsed = parseImageMap(bytes, bytes.length);
+  return checkSuccessor(parsed, before, { ...LENIENT, ...guards }).map(
     ({ code, path }) => `${code} ${path}`,
   );
 }
@@ -32,14 +35,48 @@ describe('allowedTargets', () => {
     expect(faultsOfSuccessor(document)).toEqual([]);
   });
 
+  it('are held against a map with faults of its own as well, so that all are told at once', () => {
+    const faulty = mapDocument({
+      serial: 1,
+      images: [
+        { source: 'atlanhq/A:1', target: 'r.example/team/a:1' },
+        { source: 'atlanhq/b:1', target: 'evil.example/b:1' },
+        { source: 'atlanhq/c:1', target: 'docker.io/atlanhq/d:1' },
+        { source: 'atlanhq/d:1', target: 'r.example/team/d:1' },
+      ],
+    });
+    const guards = { allowedTargets: [prefixOf('r.example/team'), prefixOf('docker.io/atlanhq')] };
+    expect(faultsOfSuccessor(faulty, mapDocument({ serial: 2, images: [] }), guards)).toEqual([
+      'MAP_REFERENCE_INVALID $.images[0].source',
+      'MAP_TARGET_IS_SOURCE $.images[2].target',
+      'MAP_TARGET_FORBIDDEN $.images[1].target',
+      'MAP_SERIAL_LOWER $.serial',
+    ]);
+  });
+
+  it.each([
+    [[{ source: 'atlanhq/a:1', target: 'evil.example/a:1' }], '$[0].target'],
+    [[{ from: 'atlanhq/a:1', to: 'evil.example/a:1' }], '$[0].to'],
+    [
+      [{ sourceImage: 'atlanhq/a:1', destinationImage: 'evil.example/a:1' }],
+      '$[0].destinationImage',
+    ],
+    [{ 'atlanhq/a:1': 'evil.example/a:1' }, '$["atlanhq/a:1"]'],
+    [{ images: { from: 'evil.example/a' } }, '$.images.from'],
+  ])('name the place of the target in %j', (document, path) => {
+    const guards = { allowedTargets: [prefixOf('r.example')] };
+    expect(faultsOfSuccessor(document, undefined, guards)).toEqual([
+      `MAP_TARGET_FORBIDDEN ${path}`,
+    ]);
+  });
+
   it('refuse each target outside, on a path boundary', () => {
     expect(
       faultsOfSuccessor(document, undefined, { allowedTargets: [prefixOf('r.example/team')] }),
     ).toEqual([
-      'MAP_TARGET_FORBIDDEN $.images[1].source',
-      'MAP_TARGET_FORBIDDEN $.images[2].source',
-      'MAP_TARGET_FORBIDDEN $.images[2].aliases[0]',
-      'MAP_TARGET_FORBIDDEN $.prefixes[0].source',
+      'MAP_TARGET_FORBIDDEN $.images[1].target',
+      'MAP_TARGET_FORBIDDEN $.images[2].target',
+      'MAP_TARGET_FORBIDDEN $.prefixes[0].target',
     ]);
   });
 
