@@ -54,7 +54,13 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         return;
       }
       tell(files, policy, options);
-      refuseDenied(files, policy);
+      const refusal = findRefusal(files, policy);
+      if (refusal !== undefined) {
+        if (isReport(options)) {
+          process.stdout.write(render(files, options));
+        }
+        throw refusal;
+      }
       if (options.write) {
         await replaceFiles(files.filter(isChanged).map(({ file: path, text }) => ({ path, text })));
       }
@@ -94,18 +100,24 @@ function isChanged({ edits }: RewrittenFile): boolean {
   return edits.length > 0;
 }
 
-/** Throws `MANIFEST_UNMAPPED` where an image is left that the webhook would deny. */
-function refuseDenied(files: readonly RewrittenFile[], policy: Policy): void {
+/** Whether the output says what would change, and is no manifest that somebody could apply. */
+function isReport({ output, diff, check }: CommandOptions): boolean {
+  return output !== 'manifest' || diff || check;
+}
+
+/** `MANIFEST_UNMAPPED` where an image is left that the webhook would deny. */
+function findRefusal(files: readonly RewrittenFile[], policy: Policy): RewriterError | undefined {
   const images = files.flatMap(({ findings }) =>
     findings.filter(({ outcome }) => outcome === 'unmapped'),
   );
-  if (policy.unmapped === 'deny' && images.length > 0) {
-    const number = count(images.length, 'image has', 'images have');
-    throw new RewriterError(
-      'MANIFEST_UNMAPPED',
-      `${number} no rule, and the policy says unmapped: deny; nothing was written`,
-    );
+  if (policy.unmapped !== 'deny' || images.length === 0) {
+    return undefined;
   }
+  const number = count(images.length, 'image has', 'images have');
+  return new RewriterError(
+    'MANIFEST_UNMAPPED',
+    `${number} no rule, and the policy says unmapped: deny; nothing was written`,
+  );
 }
 
 /** Standard error gets what its reader should know, so that standard output is the result alone. */

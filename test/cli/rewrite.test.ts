@@ -402,19 +402,26 @@ unmapped: `;
     expect(await runProgram(args, BEFORE)).toEqual({ code: 0, stdout: BEFORE, stderr: '' });
   });
 
-  it('ends with 1 under unmapped: deny, and neither prints nor writes anything', async () => {
+  it.each([
+    ['prints no manifest', [], ''],
+    ['writes nothing', ['--write'], ''],
+    ['shows the diff all the same', ['--diff'], '+      image: r.example/b:1\n'],
+    ['names the files that would change', ['--check'], 'a.yaml: 1 image would change\n'],
+    ['reports every image as JSON', ['--output', 'json'], '"outcome":"unmapped"'],
+    ['reports every image as a table', ['--output', 'table'], 'containers/main'],
+    ['writes nothing beside a report', ['--write', '--output', 'json'], '"outcome":"rewritten"'],
+  ])('ends with 1 under unmapped: deny and %s', async (_title, options, expected) => {
     await using workspace = await workspaceOf({
       'config.yaml': `${DENY}deny\n`,
       'k8s/a.yaml': mixed,
     });
     const config = ['--config', workspace.path('config.yaml')];
-    for (const option of [[], ['--write'], ['--diff'], ['--check']]) {
-      const args = ['rewrite', ...config, ...option, workspace.path('k8s')];
-      const { code, stdout, stderr } = await runProgram(args);
-      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-      expect(stderr).toMatch(/a\.yaml:6:14: .*no rule for docker\.io\/atlanhq\/app:1/);
-      expect(stderr).toMatch(/error: 1 image has no rule.* \[MANIFEST_UNMAPPED\]\n$/);
-    }
+    const args = ['rewrite', ...config, ...options, workspace.path('k8s')];
+    const { code, stdout, stderr } = await runProgram(args);
+    expect({ code, isEmpty: stdout === '' }).toEqual({ code: 1, isEmpty: expected === '' });
+    expect(stdout).toContain(expected);
+    expect(stderr).toMatch(/a\.yaml:6:14: .*no rule for docker\.io\/atlanhq\/app:1/);
+    expect(stderr).toMatch(/error: 1 image has no rule.* \[MANIFEST_UNMAPPED\]\n$/);
     expect(await contentOf(workspace, 'k8s/a.yaml')).toEqual([mixed]);
   });
 });
