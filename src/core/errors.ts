@@ -229,7 +229,7 @@ export const ERROR_CODES = {
   },
   MANIFEST_WRITE_FAILED: {
     meaning:
-      'A rewritten file could not be put in the place of the old one. No file is changed, or the message names those that are.',
+      'A file could not be replaced by the rewritten one. None is changed, or the message names those that are.',
     remedy:
       'Check the permissions of the folder and the space on the disk; mount the folder and not the file alone.',
   },
