@@ -4,6 +4,7 @@ import { RewriterError } from '../core/errors.ts';
 import { UNHANDLED_REASONS } from '../core/manifest-images.ts';
 import { type Policy, REASONS } from '../core/policy.ts';
 import { type Finding, type ManifestRewrite, rewriteManifest } from '../manifest/rewrite.ts';
+import { splitJsonObjects } from '../manifest/json-stream.ts';
 import { decodeText } from '../manifest/text.ts';
 import { unifiedDiff } from '../manifest/unified-diff.ts';
 import { listInputFiles, readInput, replaceFiles } from './files.ts';
@@ -227,10 +228,18 @@ const BYTE_ORDER_MARK = '\uFEFF';
 
 /** Several files become one stream of documents, as `kubectl apply -f -` reads it. */
 function concatenation(files: readonly RewrittenFile[]): string {
+  const [only] = files;
+  if (only !== undefined && files.length === 1) {
+    return only.text;
+  }
   return files
-    .map(({ text }, index) => {
+    .map((file) => {
+      // In a stream of YAML, JSON objects do not follow one another without a marker.
+      return { text: splitJsonObjects(file.text).join('\n---\n') };
+    })
+    .map(({ text }, index, texts) => {
       if (index === 0) return text;
-      const before = files[index - 1]?.text ?? '';
+      const before = texts[index - 1]?.text ?? '';
       const newline = before === '' || before.endsWith('\n') ? '' : '\n';
       // A byte order mark belongs at the beginning of a stream, and a directive behind the end of a document.
       const rest = text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;

@@ -81,6 +81,27 @@ describe('rewrite', () => {
     expect((await rewrite(['-'], stdout)).stdout).toBe(stdout);
   });
 
+  it('takes JSON objects that follow one another, and keeps every other byte', async () => {
+    const object = (image: string): string =>
+      `{"apiVersion": "v1",\t"kind": "Pod", "spec": {"containers": [{"image":"${image}"}]}}`;
+    const stream = (image: string): string =>
+      `${object(image)}\r\n${object(image)}${object('nginx')}`;
+    const target = `${MIRROR}/atlanhq/app:1`;
+    expect(await rewrite(['-'], stream(IMAGE))).toEqual({
+      code: 0,
+      stdout: stream(target),
+      stderr: '',
+    });
+    const { code, stdout, stderr } = await rewrite(['-'], `${object(IMAGE)}\n{"a": }}\n`);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^error: stdin:2:\d+: .* \[MANIFEST_NOT_YAML\]\n$/);
+    // Among other files they are documents of one stream of YAML.
+    await using workspace = await workspaceOf({ 'a.json': stream(IMAGE), 'b.yaml': BEFORE });
+    const both = await rewrite([workspace.folder]);
+    const documents = [`${object(target)}\n`, `\r\n${object(target)}\n`, `${object('nginx')}\n`];
+    expect(both.stdout).toBe([...documents, AFTER].join('---\n'));
+  });
+
   it('takes every YAML and JSON file below a folder, hidden ones and node_modules apart', async () => {
     await using workspace = await workspaceOf({
       'k8s/b.yml': BEFORE,
