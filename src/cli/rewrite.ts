@@ -148,7 +148,7 @@ function warningText(finding: Finding, policy: Policy): string | undefined {
     case 'kept':
       return undefined;
     case 'invalid':
-      return `${where ?? ''}: ${JSON.stringify(image)} is no image reference (${reason ?? ''})`;
+      return `${where ?? ''}: ${JSON.stringify(image)} is no image reference (${reason ?? ''}${faultText(image, policy)})`;
     case 'unmapped':
       return policy.unmapped === 'allow'
         ? undefined
@@ -159,6 +159,11 @@ function warningText(finding: Finding, policy: Policy): string | undefined {
       return `${place}${image} was left alone (${reason ?? ''}: ${text})${defaultHint(image, policy)}`;
     }
   }
+}
+
+function faultText(image: string, policy: Policy): string {
+  const decision = policy.decide(image);
+  return decision.outcome === 'invalid' ? `: ${decision.message}` : '';
 }
 
 /** What to put into the variable, where its default tells. */

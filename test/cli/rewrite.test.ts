@@ -413,8 +413,18 @@ unmapped: `;
       stdout: mixed.replace('ghcr.io/atlanhq', 'r.example'),
     });
     expect(stderr).toMatch(
-      /^warning: stdin:6:14: containers\/main: no rule for docker\.io\/atlanhq\/app:1 \(no-rule: .*\)\nwarning: stdin:20:14: containers\/main: "atlanhq\/Bad" is no image reference \(REFERENCE_UPPERCASE\)\n$/,
+      /^warning: stdin:6:14: containers\/main: no rule for docker\.io\/atlanhq\/app:1 \(no-rule: .*\)\nwarning: stdin:20:14: containers\/main: "atlanhq\/Bad" is no image reference \(REFERENCE_UPPERCASE: .* lower case\)\n$/,
     );
+  });
+
+  it('names the line break behind an image as what is wrong with it', async () => {
+    const text = pod(`|\n        ${IMAGE}`);
+    const { code, stdout, stderr } = await rewrite(['-'], text);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: text });
+    expect(stderr).toContain(
+      'ends in a line break: in YAML write |- in place of |, and >- in place of >',
+    );
+    expect(stderr).toContain('(REFERENCE_TAG_INVALID: ');
   });
 
   it('is silent about images without a rule under unmapped: allow', async () => {
