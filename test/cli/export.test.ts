@@ -147,6 +147,22 @@ describe('export kustomize', () => {
     ]);
   });
 
+  it('takes the images that rewrite reports of a kustomization', async () => {
+    const options = CONFIG.split(' ');
+    const manifest = 'examples/kustomize/deployment.yaml';
+    const report = await runProgram(['rewrite', ...options, '--output', 'json', manifest]);
+    const images = report.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { image: string }).image);
+    const { code, stdout } = await runExport(`kustomize ${CONFIG} -`, images.join('\n'));
+    expect(code).toBe(0);
+    expect(objectsOf(stdout)[0]?.images).toContainEqual({
+      name: 'atlanhq/atlan-oracle-app',
+      newName: 'registry.corp.example/mirror/atlanhq/atlan-oracle-app',
+    });
+  });
+
   it('says of every image that is invalid or has no rule that it is left out', async () => {
     const args = `kustomize ${BY_MAP}`;
     const input = 'atlanhq/Bad\nghcr.io/atlanhq/zzz:1\natlanhq/atlan-oracle-app:19\n';
