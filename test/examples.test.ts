@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { globSync, readFileSync, statSync } from 'node:fs';
-import { cp, mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, jest } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
@@ -219,6 +219,31 @@ describe('the CI examples', () => {
       expect(await call(args)).toMatchObject({ code: 0 });
     },
   );
+
+  it('of GitLab leave a report and a diff where the policy says unmapped: deny, and fail', async () => {
+    await using workspace = await Workspace.create();
+    await mkdir(workspace.path('manifests'));
+    await cp('examples/manifests/docker-compose.yaml', workspace.path('manifests/a.yaml'));
+    await writeFile(
+      workspace.path('manifests/b.yaml'),
+      'services: { b: { image: ghcr.io/atlanhq/b } }\n',
+    );
+    await writeFile(
+      workspace.path('sdr-image-rewriter.yaml'),
+      'apiVersion: sdr-image-rewriter/v1\nprocurement: prefix\nunmapped: deny\nprefixes: [{ source: docker.io/atlanhq, target: r.example }]\n',
+    );
+    const script = dig(readYaml('examples/ci/gitlab-ci.yaml'), 'images', 'script') as string[];
+    await symlink(PROGRAM, workspace.path('sdr-image-rewriter'));
+    const folders = [workspace.folder, dirname(process.execPath), process.env.PATH];
+    const { code, stdout } = await runFile('sh', ['-ec', script.join('\n')], {
+      cwd: workspace.folder,
+      env: { ...process.env, PATH: folders.join(':') },
+    });
+    expect(code).toBe(1);
+    expect(stdout).toContain("+    image: 'r.example/atlan-mysql-app:main-97b8c95'");
+    const report = await readFile(workspace.path('images.jsonl'), 'utf8');
+    expect(report).toMatch(/"outcome":"rewritten"(?:.*\n)+.*"outcome":"unmapped"/);
+  });
 
   it('match with pre-commit the files that are manifests', () => {
     const pattern = new RegExp(hook.files as string);

@@ -67,7 +67,8 @@ export function addExportCommand(program: Command): void {
         images.length === 0
           ? exportKustomize(settings)
           : exportKustomizeFor(settings, await expandInput(images));
-      checkComplete('kustomize images', leftOut, options);
+      const noun = images.length === 0 ? 'rule' : 'image';
+      checkComplete('kustomize images', leftOut, options, noun);
       process.stdout.write(withHead(KUSTOMIZE_HEAD, yamlText(objects), settings));
     });
 
@@ -125,13 +126,18 @@ function yamlText(objects: readonly object[]): string {
 }
 
 /** Lists what is left out; throws `EXPORT_INCOMPLETE` where that was not allowed. */
-function checkComplete(format: string, leftOut: readonly LeftOut[], options: ExportOptions): void {
+function checkComplete(
+  format: string,
+  leftOut: readonly LeftOut[],
+  options: ExportOptions,
+  noun = 'rule',
+): void {
   for (const { rule, path, reason } of leftOut) {
     const place = path === undefined ? '' : ` (${path})`;
     process.stderr.write(`left out: ${rule}${place}: ${reason}\n`);
   }
   if (leftOut.length > 0 && !options.partial) {
-    const message = `${count(leftOut.length, 'rule')} cannot be said as ${format}; --partial exports the others`;
+    const message = `${count(leftOut.length, noun)} cannot be said as ${format}; --partial exports the others`;
     throw new RewriterError('EXPORT_INCOMPLETE', message);
   }
 }

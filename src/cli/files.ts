@@ -78,39 +78,95 @@ export interface Replacement {
   readonly text: string;
 }
 
+interface Prepared {
+  readonly path: string;
+  /** Where the link leads, if the path is one. */
+  readonly target: string;
+  readonly aside: string;
+  readonly stats: Stats;
+}
+
+/** A file that has its new text already. */
+interface Replaced extends Prepared {
+  readonly old: Buffer;
+}
+
 /**
  * Puts texts in the place of files, all or none: each is written aside, and once all are, they are
- * renamed, so that a reader or a crash meets the old file or the new one. Mode and owner stay, and so
- * does a link. Throws `MANIFEST_WRITE_FAILED`.
+ * renamed, so that a reader or a crash meets the old file or the new one. Where one cannot be renamed,
+ * those before it are put back. Mode and owner stay, and so does a link. Throws `MANIFEST_WRITE_FAILED`.
  */
-export async function replaceFiles(replacements: readonly Replacement[]): Promise<void> {
-  const written: { readonly path: string; readonly aside: string; readonly target: string }[] = [];
+export async function replaceFiles(
+  replacements: readonly Replacement[],
+  move: typeof rename = rename,
+): Promise<void> {
+  const prepared: Prepared[] = [];
+  const replaced: Replaced[] = [];
   let current = '';
   try {
     for (const { path, text } of replacements) {
       current = path;
       const target = await realpath(path);
-      const aside = join(dirname(target), `.${randomUUID()}.tmp`);
-      written.push({ path, aside, target });
-      await writeAside(aside, text, await stat(target));
+      const file = { path, target, aside: nameAside(target), stats: await stat(target) };
+      prepared.push(file);
+      await writeAside(file.aside, text, file.stats);
     }
-    for (const { path, aside, target } of written) {
-      current = path;
-      await rename(aside, target);
+    for (const file of prepared) {
+      current = file.path;
+      const old = await readFile(file.target);
+      await move(file.aside, file.target);
+      replaced.push({ ...file, old });
     }
   } catch (error) {
+    const stuck = await putBack(replaced, move);
     // What went wrong first is told, whatever becomes of the clearing up.
-    await Promise.allSettled(written.map(({ aside }) => rm(aside, { force: true })));
-    const { message } = error as Error;
-    throw new RewriterError('MANIFEST_WRITE_FAILED', `cannot write ${current}: ${message}`, {
-      cause: error,
-    });
+    await Promise.allSettled(prepared.map(({ aside }) => rm(aside, { force: true })));
+    const message = `cannot write ${current}: ${faultText(error)}${stuckText(stuck)}`;
+    throw new RewriterError('MANIFEST_WRITE_FAILED', message, { cause: error });
   }
 }
 
-async function writeAside(path: string, text: string, { mode, uid, gid }: Stats): Promise<void> {
+/** Returns the files that could not be put back. */
+async function putBack(replaced: readonly Replaced[], move: typeof rename): Promise<string[]> {
+  const stuck: string[] = [];
+  for (const { path, target, stats, old } of replaced) {
+    const aside = nameAside(target);
+    try {
+      await writeAside(aside, old, stats);
+      await move(aside, target);
+    } catch {
+      stuck.push(path);
+      await rm(aside, { force: true }).catch(() => undefined);
+    }
+  }
+  return stuck;
+}
+
+function nameAside(target: string): string {
+  return join(dirname(target), `.${randomUUID()}.tmp`);
+}
+
+/** A file that is mounted by itself, as into a container, cannot be renamed to. */
+function faultText(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'EBUSY'
+    ? `${message}; a file that is mounted by itself cannot be replaced: mount its folder, or take standard input to standard output`
+    : message;
+}
+
+function stuckText(paths: readonly string[]): string {
+  return paths.length === 0
+    ? ''
+    : `; changed already, and could not be put back: ${paths.join(', ')}`;
+}
+
+async function writeAside(
+  path: string,
+  content: string | Buffer,
+  { mode, uid, gid }: Stats,
+): Promise<void> {
   await using file = await open(path, 'wx', 0o600);
-  await file.writeFile(text);
+  await file.writeFile(content);
   const own = await file.stat();
   if (own.uid !== uid || own.gid !== gid) {
     await file.chown(uid, gid);

@@ -4,6 +4,7 @@ import { RewriterError } from '../core/errors.ts';
 import { UNHANDLED_REASONS } from '../core/manifest-images.ts';
 import { type Policy, REASONS } from '../core/policy.ts';
 import { type Finding, type ManifestRewrite, rewriteManifest } from '../manifest/rewrite.ts';
+import { splitJsonObjects } from '../manifest/json-stream.ts';
 import { decodeText } from '../manifest/text.ts';
 import { unifiedDiff } from '../manifest/unified-diff.ts';
 import { listInputFiles, readInput, replaceFiles } from './files.ts';
@@ -54,7 +55,13 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         return;
       }
       tell(files, policy, options);
-      refuseDenied(files, policy);
+      const refusal = findRefusal(files, policy);
+      if (refusal !== undefined) {
+        if (isReport(options)) {
+          process.stdout.write(render(files, options));
+        }
+        throw refusal;
+      }
       if (options.write) {
         await replaceFiles(files.filter(isChanged).map(({ file: path, text }) => ({ path, text })));
       }
@@ -94,18 +101,24 @@ function isChanged({ edits }: RewrittenFile): boolean {
   return edits.length > 0;
 }
 
-/** Throws `MANIFEST_UNMAPPED` where an image is left that the webhook would deny. */
-function refuseDenied(files: readonly RewrittenFile[], policy: Policy): void {
+/** Whether the output says what would change, and is no manifest that somebody could apply. */
+function isReport({ output, diff, check }: CommandOptions): boolean {
+  return output !== 'manifest' || diff || check;
+}
+
+/** `MANIFEST_UNMAPPED` where an image is left that the webhook would deny. */
+function findRefusal(files: readonly RewrittenFile[], policy: Policy): RewriterError | undefined {
   const images = files.flatMap(({ findings }) =>
     findings.filter(({ outcome }) => outcome === 'unmapped'),
   );
-  if (policy.unmapped === 'deny' && images.length > 0) {
-    const number = count(images.length, 'image has', 'images have');
-    throw new RewriterError(
-      'MANIFEST_UNMAPPED',
-      `${number} no rule, and the policy says unmapped: deny; nothing was written`,
-    );
+  if (policy.unmapped !== 'deny' || images.length === 0) {
+    return undefined;
   }
+  const number = count(images.length, 'image has', 'images have');
+  return new RewriterError(
+    'MANIFEST_UNMAPPED',
+    `${number} no rule, and the policy says unmapped: deny; nothing was written`,
+  );
 }
 
 /** Standard error gets what its reader should know, so that standard output is the result alone. */
@@ -135,7 +148,7 @@ function warningText(finding: Finding, policy: Policy): string | undefined {
     case 'kept':
       return undefined;
     case 'invalid':
-      return `${where ?? ''}: ${JSON.stringify(image)} is no image reference (${reason ?? ''})`;
+      return `${where ?? ''}: ${JSON.stringify(image)} is no image reference (${reason ?? ''}${faultText(image, policy)})`;
     case 'unmapped':
       return policy.unmapped === 'allow'
         ? undefined
@@ -146,6 +159,11 @@ function warningText(finding: Finding, policy: Policy): string | undefined {
       return `${place}${image} was left alone (${reason ?? ''}: ${text})${defaultHint(image, policy)}`;
     }
   }
+}
+
+function faultText(image: string, policy: Policy): string {
+  const decision = policy.decide(image);
+  return decision.outcome === 'invalid' ? `: ${decision.message}` : '';
 }
 
 /** What to put into the variable, where its default tells. */
@@ -215,10 +233,18 @@ const BYTE_ORDER_MARK = '\uFEFF';
 
 /** Several files become one stream of documents, as `kubectl apply -f -` reads it. */
 function concatenation(files: readonly RewrittenFile[]): string {
+  const [only] = files;
+  if (only !== undefined && files.length === 1) {
+    return only.text;
+  }
   return files
-    .map(({ text }, index) => {
+    .map((file) => {
+      // In a stream of YAML, JSON objects do not follow one another without a marker.
+      return { text: splitJsonObjects(file.text).join('\n---\n') };
+    })
+    .map(({ text }, index, texts) => {
       if (index === 0) return text;
-      const before = files[index - 1]?.text ?? '';
+      const before = texts[index - 1]?.text ?? '';
       const newline = before === '' || before.endsWith('\n') ? '' : '\n';
       // A byte order mark belongs at the beginning of a stream, and a directive behind the end of a document.
       const rest = text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;

@@ -228,8 +228,10 @@ export const ERROR_CODES = {
     remedy: 'Add a rule for each image that the message names; the webhook would deny its pod.',
   },
   MANIFEST_WRITE_FAILED: {
-    meaning: 'A rewritten file could not be put in the place of the old one, which is untouched.',
-    remedy: 'Check the permissions of the folder and the space on the disk.',
+    meaning:
+      'A file could not be replaced by the rewritten one. None is changed, or the message names those that are.',
+    remedy:
+      'Check the permissions of the folder and the space on the disk; mount the folder and not the file alone.',
   },
   EXPORT_INCOMPLETE: {
     meaning: 'The format of an export cannot say all of the rules; the lines before name them.',

@@ -1,4 +1,4 @@
-import { type Invalid, quote } from './errors.ts';
+import { type Invalid, isInvalid, quote } from './errors.ts';
 
 /**
  * A parsed image reference, after the rules of the OCI/Docker reference grammar as the container
@@ -98,11 +98,19 @@ export function parseReference(text: string): Reference | Invalid {
   const path = registry === DOCKER_HUB && !name.includes('/') ? `library/${name}` : name;
 
   const repository = `${registry}/${path}`;
-  return (
-    nameFault(text, registry, path, repository) ??
-    tagFault(text, tag) ??
-    digestFault(text, digest) ?? { text, registry, path, repository, tag, digest }
-  );
+  const fault =
+    nameFault(text, registry, path, repository) ?? tagFault(text, tag) ?? digestFault(text, digest);
+  return fault === undefined
+    ? { text, registry, path, repository, tag, digest }
+    : { ...fault, message: lineBreakFault(text) ?? fault.message };
+}
+
+/** What is wrong with a reference that only the line breaks behind it keep from being one. */
+function lineBreakFault(text: string): string | undefined {
+  const rest = text.replace(/[\r\n]+$/, '');
+  return rest === text || isInvalid(parseReference(rest))
+    ? undefined
+    : `${quote(text)} ends in a line break: in YAML write |- in place of |, and >- in place of >`;
 }
 
 function nameFault(

@@ -17,6 +17,7 @@ import {
 } from 'yaml';
 import { quote } from '../core/errors.ts';
 import type { Path } from '../core/workload.ts';
+import { splitJsonObjects } from './json-stream.ts';
 
 /** One YAML document of a file, or one JSON text, which YAML reads as well. */
 export interface ManifestDocument {
@@ -54,8 +55,8 @@ const CONTENT = /(?:^|\n)[ \t\uFEFF]*[^\s#%]/;
 
 /**
  * Cuts a file at its document markers, so that each document can be read by itself: YAML lets `---`
- * begin a line nowhere else, not even inside a quoted or block scalar.
- * https://yaml.org/spec/1.2.2/#912-document-markers
+ * begin a line nowhere else, not even inside a quoted or block scalar. JSON objects may follow one another
+ * without. https://yaml.org/spec/1.2.2/#912-document-markers
  */
 export function splitDocuments(text: string): { source: string; offset: number }[] {
   const pieces: { source: string; offset: number }[] = [];
@@ -63,8 +64,10 @@ export function splitDocuments(text: string): { source: string; offset: number }
   const close = (end: number): void => {
     const source = text.slice(start, end);
     if (CONTENT.test(source)) {
-      pieces.push({ source, offset: start });
-      start = end;
+      for (const piece of splitJsonObjects(source)) {
+        pieces.push({ source: piece, offset: start });
+        start += piece.length;
+      }
     }
   };
   for (const { 0: match, 1: marker, index } of text.matchAll(MARKER)) {

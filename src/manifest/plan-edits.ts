@@ -1,4 +1,4 @@
-import type { Alias, Scalar } from 'yaml';
+import type { Scalar } from 'yaml';
 import { isFragment, type ManifestImage } from '../core/manifest-images.ts';
 import type { FoundScalar, ManifestDocument } from './document.ts';
 import { replaceScalar } from './scalar-edit.ts';
@@ -12,18 +12,16 @@ export interface EditPlan {
   readonly edits: readonly Edit[];
   /** Images that would have to differ although they share one text, so that it was left alone. */
   readonly conflicts: ReadonlySet<FoundImage>;
-  /** Aliases that name no image but stand for a text that changes. */
-  readonly followers: readonly Alias[];
 }
 
 /**
  * Finds the least edits after which every image is what it should be. Where an anchor and its aliases
- * agree, only the anchor's text changes; an alias that should differ is replaced by its text.
+ * agree, only the anchor's text changes; an alias that should differ, such as one in a place that names no
+ * image, is replaced by its text.
  */
 export function planEdits(document: ManifestDocument, images: readonly FoundImage[]): EditPlan {
   const edits: Edit[] = [];
   const conflicts = new Set<FoundImage>();
-  const followers: Alias[] = [];
 
   /** The one text that all of these want, or undefined where they differ. */
   const agree = (group: readonly FoundImage[]): string | undefined => {
@@ -51,7 +49,7 @@ export function planEdits(document: ManifestDocument, images: readonly FoundImag
       direct.length > 0 ? settle(direct, old) : ((mayMove ? agree(group) : undefined) ?? old);
     if (text !== old) {
       edits.push(replaceScalar(document.source, scalar, text));
-      followers.push(...others);
+      edits.push(...others.map((alias) => replaceScalar(document.source, alias, old)));
     }
     for (const [alias, uses] of byAlias) {
       const wanted = settle(uses, old);
@@ -60,7 +58,7 @@ export function planEdits(document: ManifestDocument, images: readonly FoundImag
       }
     }
   }
-  return { edits, conflicts, followers };
+  return { edits, conflicts };
 }
 
 function wantedText({ verdict, image }: ManifestImage): string {

@@ -113,10 +113,7 @@ function rewriteDocument(
     }),
     ...(reportUnhandled ? findUnhandled(document, images, policy) : []),
   ];
-  const remarks = plan.followers.map((alias) => {
-    const message = `*${alias.source} names no image here, but stands for one that was rewritten, and follows it`;
-    return { offset: startOf(alias), message };
-  });
+  const remarks: { offset: number; message: string }[] = [];
   if (manifestKind(document.value) === 'other' && document.value !== null) {
     const message =
       'this document is neither a Kubernetes object nor a Compose file; nothing in it was rewritten';

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { type Finished, runProgram } from '../support/program.ts';
@@ -50,9 +50,10 @@ describe('export', () => {
   });
 
   it.each(FORMATS)('%s says in a comment that there is nothing to say', async (format) => {
-    const { code, stdout, stderr } = await runExport(
-      `${format} --config examples/config-public.yaml`,
-    );
+    await using workspace = await Workspace.create();
+    const config = workspace.path('config.yaml');
+    await writeFile(config, 'apiVersion: sdr-image-rewriter/v1\nprocurement: public\n');
+    const { code, stdout, stderr } = await runExport(`${format} --config ${config}`);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('# procurement: public, so images are pulled as they are written.\n');
     expect(registryTables(stdout)).toEqual(new Map());
@@ -146,6 +147,42 @@ describe('export kustomize', () => {
     ]);
   });
 
+  it('takes the images that rewrite reports of a kustomization', async () => {
+    const options = CONFIG.split(' ');
+    const manifest = 'examples/kustomize/deployment.yaml';
+    const report = await runProgram(['rewrite', ...options, '--output', 'json', manifest]);
+    const images = report.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { image: string }).image);
+    const { code, stdout } = await runExport(`kustomize ${CONFIG} -`, images.join('\n'));
+    expect(code).toBe(0);
+    expect(objectsOf(stdout)[0]?.images).toContainEqual({
+      name: 'atlanhq/atlan-oracle-app',
+      newName: 'registry.corp.example/mirror/atlanhq/atlan-oracle-app',
+    });
+  });
+
+  it('says of every image that is invalid or has no rule that it is left out', async () => {
+    const args = `kustomize ${BY_MAP}`;
+    const input = 'atlanhq/Bad\nghcr.io/atlanhq/zzz:1\natlanhq/atlan-oracle-app:19\n';
+    const strict = await runExport(`${args} -`, input);
+    expect({ code: strict.code, stdout: strict.stdout }).toEqual({ code: 1, stdout: '' });
+    expect(strict.stderr).toMatch(
+      /^left out: "atlanhq\/Bad": .*\nleft out: ghcr\.io\/atlanhq\/zzz:1: in scope, .*\nerror: 2 images cannot be said as kustomize images; .* \[EXPORT_INCOMPLETE\]\n$/,
+    );
+    const partial = await runExport(`${args} --partial -`, input);
+    expect(partial.code).toBe(0);
+    expect(partial.stderr.match(/^left out: /gm)).toHaveLength(2);
+    expect(objectsOf(partial.stdout)).toEqual([
+      {
+        images: [
+          { name: 'atlanhq/atlan-oracle-app', newName: 'registry.corp.example/atlan/oracle' },
+        ],
+      },
+    ]);
+  });
+
   it('refuses two tags of one name that get different answers', async () => {
     const images = 'atlanhq/atlan-snowflake-app:1.8.0 atlanhq/atlan-snowflake-app:1.9.0';
     const { code, stderr } = await runExport(`kustomize ${BY_MAP} ${images}`);
@@ -155,6 +192,19 @@ describe('export kustomize', () => {
 });
 
 describe('export mutating-admission-policy', () => {
+  it('says that pull secrets are left out where images are pulled as they are written', async () => {
+    const args = 'mutating-admission-policy --config examples/config-public.yaml';
+    const leftOut = 'left out: imagePullSecrets: atlan-docker-secret: ';
+    const strict = await runExport(args);
+    expect({ code: strict.code, stdout: strict.stdout }).toEqual({ code: 1, stdout: '' });
+    expect(strict.stderr).toContain(leftOut);
+    expect(strict.stderr).toContain('[EXPORT_INCOMPLETE]');
+    const partial = await runExport(`${args} --partial`);
+    expect(partial.code).toBe(0);
+    expect(partial.stdout).toContain('# procurement: public');
+    expect(partial.stderr).toContain(leftOut);
+  });
+
   it('prints a policy and a binding for the namespaces that the webhook would have', async () => {
     const { code, stdout, stderr } = await runExport(`mutating-admission-policy ${CONFIG}`);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

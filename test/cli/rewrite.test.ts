@@ -81,6 +81,27 @@ describe('rewrite', () => {
     expect((await rewrite(['-'], stdout)).stdout).toBe(stdout);
   });
 
+  it('takes JSON objects that follow one another, and keeps every other byte', async () => {
+    const object = (image: string): string =>
+      `{"apiVersion": "v1",\t"kind": "Pod", "spec": {"containers": [{"image":"${image}"}]}}`;
+    const stream = (image: string): string =>
+      `${object(image)}\r\n${object(image)}${object('nginx')}`;
+    const target = `${MIRROR}/atlanhq/app:1`;
+    expect(await rewrite(['-'], stream(IMAGE))).toEqual({
+      code: 0,
+      stdout: stream(target),
+      stderr: '',
+    });
+    const { code, stdout, stderr } = await rewrite(['-'], `${object(IMAGE)}\n{"a": }}\n`);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^error: stdin:2:\d+: .* \[MANIFEST_NOT_YAML\]\n$/);
+    // Among other files they are documents of one stream of YAML.
+    await using workspace = await workspaceOf({ 'a.json': stream(IMAGE), 'b.yaml': BEFORE });
+    const both = await rewrite([workspace.folder]);
+    const documents = [`${object(target)}\n`, `\r\n${object(target)}\n`, `${object('nginx')}\n`];
+    expect(both.stdout).toBe([...documents, AFTER].join('---\n'));
+  });
+
   it('takes every YAML and JSON file below a folder, hidden ones and node_modules apart', async () => {
     await using workspace = await workspaceOf({
       'k8s/b.yml': BEFORE,
@@ -392,8 +413,18 @@ unmapped: `;
       stdout: mixed.replace('ghcr.io/atlanhq', 'r.example'),
     });
     expect(stderr).toMatch(
-      /^warning: stdin:6:14: containers\/main: no rule for docker\.io\/atlanhq\/app:1 \(no-rule: .*\)\nwarning: stdin:20:14: containers\/main: "atlanhq\/Bad" is no image reference \(REFERENCE_UPPERCASE\)\n$/,
+      /^warning: stdin:6:14: containers\/main: no rule for docker\.io\/atlanhq\/app:1 \(no-rule: .*\)\nwarning: stdin:20:14: containers\/main: "atlanhq\/Bad" is no image reference \(REFERENCE_UPPERCASE: .* lower case\)\n$/,
     );
+  });
+
+  it('names the line break behind an image as what is wrong with it', async () => {
+    const text = pod(`|\n        ${IMAGE}`);
+    const { code, stdout, stderr } = await rewrite(['-'], text);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: text });
+    expect(stderr).toContain(
+      'ends in a line break: in YAML write |- in place of |, and >- in place of >',
+    );
+    expect(stderr).toContain('(REFERENCE_TAG_INVALID: ');
   });
 
   it('is silent about images without a rule under unmapped: allow', async () => {
@@ -402,19 +433,26 @@ unmapped: `;
     expect(await runProgram(args, BEFORE)).toEqual({ code: 0, stdout: BEFORE, stderr: '' });
   });
 
-  it('ends with 1 under unmapped: deny, and neither prints nor writes anything', async () => {
+  it.each([
+    ['prints no manifest', [], ''],
+    ['writes nothing', ['--write'], ''],
+    ['shows the diff all the same', ['--diff'], '+      image: r.example/b:1\n'],
+    ['names the files that would change', ['--check'], 'a.yaml: 1 image would change\n'],
+    ['reports every image as JSON', ['--output', 'json'], '"outcome":"unmapped"'],
+    ['reports every image as a table', ['--output', 'table'], 'containers/main'],
+    ['writes nothing beside a report', ['--write', '--output', 'json'], '"outcome":"rewritten"'],
+  ])('ends with 1 under unmapped: deny and %s', async (_title, options, expected) => {
     await using workspace = await workspaceOf({
       'config.yaml': `${DENY}deny\n`,
       'k8s/a.yaml': mixed,
     });
     const config = ['--config', workspace.path('config.yaml')];
-    for (const option of [[], ['--write'], ['--diff'], ['--check']]) {
-      const args = ['rewrite', ...config, ...option, workspace.path('k8s')];
-      const { code, stdout, stderr } = await runProgram(args);
-      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-      expect(stderr).toMatch(/a\.yaml:6:14: .*no rule for docker\.io\/atlanhq\/app:1/);
-      expect(stderr).toMatch(/error: 1 image has no rule.* \[MANIFEST_UNMAPPED\]\n$/);
-    }
+    const args = ['rewrite', ...config, ...options, workspace.path('k8s')];
+    const { code, stdout, stderr } = await runProgram(args);
+    expect({ code, isEmpty: stdout === '' }).toEqual({ code: 1, isEmpty: expected === '' });
+    expect(stdout).toContain(expected);
+    expect(stderr).toMatch(/a\.yaml:6:14: .*no rule for docker\.io\/atlanhq\/app:1/);
+    expect(stderr).toMatch(/error: 1 image has no rule.* \[MANIFEST_UNMAPPED\]\n$/);
     expect(await contentOf(workspace, 'k8s/a.yaml')).toEqual([mixed]);
   });
 });

@@ -176,6 +176,18 @@ describe('parseReference', () => {
     expect(canonicalText(again)).toBe(canonical);
   });
 
+  it('names the line break behind a reference where nothing else is wrong with it', () => {
+    const message = (text: string): unknown => Reflect.get(parseReference(text), 'message');
+    for (const text of ['app', 'team/app:1', `app@${DIGEST}`]) {
+      for (const end of ['\n', '\r\n', '\n\n']) {
+        expect(message(`${text}${end}`)).toMatch(/ends in a line break: .* \|- .* >- /);
+      }
+    }
+    for (const text of ['App:1\n', 'app:\n1', 'app:1 \n', '\n']) {
+      expect(message(text)).not.toContain('line break');
+    }
+  });
+
   it.each(bad)('refuses $title with $code', ({ text, code }) => {
     expect(parseReference(text)).toMatchObject({ invalid: code });
   });

@@ -25,11 +25,10 @@ function planned(source: string, ...places: readonly (Path | '!')[]): Record<str
     const place = { kind: 'Pod', namespace: undefined, name: undefined, where: '' };
     return [{ ...place, image, path, verdict, ...found }];
   });
-  const { edits, conflicts, followers } = planEdits(document, images);
+  const { edits, conflicts } = planEdits(document, images);
   return {
     text: applyEdits(source, edits),
     conflicts: images.filter((image) => conflicts.has(image)).map(({ path }) => path.join('.')),
-    followers: followers.map(({ source: name }) => name),
   };
 }
 
@@ -38,7 +37,6 @@ describe('planEdits', () => {
     expect(planned('a: &i atlanhq/x\nb: *i\nc: *i\n', ['a'], ['b'], ['c'])).toEqual({
       text: 'a: &i r.example/atlanhq/x\nb: *i\nc: *i\n',
       conflicts: [],
-      followers: [],
     });
   });
 
@@ -61,16 +59,16 @@ describe('planEdits', () => {
     expect(planned(source, ['a', 'i'], ['b', 'i'], '!')).toEqual({
       text: source,
       conflicts: ['a.i', 'b.i'],
-      followers: [],
     });
     expect(planned(source, ['a', 'i'], ['b', 'i'])).toMatchObject({ conflicts: [] });
   });
 
-  it('tells of aliases that name no image and follow', () => {
-    expect(planned('a: &i atlanhq/x\nb: [*i, *i]\n', ['a'])).toMatchObject({
-      text: 'a: &i r.example/atlanhq/x\nb: [*i, *i]\n',
-      followers: ['i', 'i'],
+  it('writes out the aliases that name no image where their anchor changes', () => {
+    expect(planned('a: &i atlanhq/x\nb: [*i, *i]\n*i : *i\n', ['a'])).toEqual({
+      text: 'a: &i r.example/atlanhq/x\nb: [atlanhq/x, atlanhq/x]\natlanhq/x : atlanhq/x\n',
+      conflicts: [],
     });
+    expect(planned('a: &i nginx\nb: *i\n', ['a']).text).toBe('a: &i nginx\nb: *i\n');
   });
 
   it('changes the text in a fragment of Compose, unless something else uses it', () => {

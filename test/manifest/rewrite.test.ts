@@ -54,8 +54,8 @@ describe('rewriteManifest', () => {
     });
   });
 
-  it('says that a document is of no kind that it knows, and what follows an anchor', () => {
-    const text = `replicas: 1\n---\n${podOf(`  - image: &i ${IMAGE}\n    args: [*i]\n`)}---\n# nothing\n`;
+  it('says that a document is of no kind that it knows', () => {
+    const text = `replicas: 1\n---\n${podOf(`  - image: ${IMAGE}\n`)}---\n# nothing\n`;
     expect(rewritten(text, policy).remarks).toEqual([
       {
         line: 1,
@@ -63,12 +63,25 @@ describe('rewriteManifest', () => {
         message:
           'this document is neither a Kubernetes object nor a Compose file; nothing in it was rewritten',
       },
-      {
-        line: 9,
-        column: 12,
-        message: '*i names no image here, but stands for one that was rewritten, and follows it',
-      },
     ]);
+  });
+
+  it('gives an alias outside of image fields the text that it stood for, as the webhook leaves it', () => {
+    const pod = (image: string, value: string): string =>
+      podOf(`  - image: &i ${image}\n    env: [{ name: SELF, value: ${value} }]\n`);
+    const { text, remarks } = rewritten(pod(IMAGE, '*i'), policy);
+    expect({ text, remarks }).toEqual({ text: pod(TARGET, IMAGE), remarks: [] });
+    const compose = (image: string, value: string): string =>
+      `services:\n  a:\n    image: &i "${image}"\n    environment: { IMAGE: ${value} }\n`;
+    expect(rewritten(compose('atlanhq/a', '*i'), policy).text).toBe(
+      compose('r.example/m/atlanhq/a', 'atlanhq/a'),
+    );
+    // A text that YAML might take for something else gets quotes.
+    const nameless = podOf(`  - image: &i "app:1"\n    args: [*i]\n`);
+    const all = policyOf({ base: 'r.example', sources: ['docker.io'] });
+    expect(rewritten(nameless, all).text).toBe(
+      podOf(`  - image: &i "r.example/library/app:1"\n    args: ["app:1"]\n`),
+    );
   });
 
   it('names every document that has a fault, by line and column of the file', () => {

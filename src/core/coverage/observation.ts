@@ -26,6 +26,8 @@ export interface Observation {
   readonly namespace: string | undefined;
   /** Empty in a manifest that has none, as with `generateName`. */
   readonly name: string;
+  /** With its trailing `-`: what the API server makes a name of where there is none. */
+  readonly generateName: string | undefined;
   readonly controller: Controller | undefined;
   /** A pod that exists, not a template of pods to come. */
   readonly isPod: boolean;
@@ -56,6 +58,7 @@ export function observe(object: KubernetesObject): Observation | undefined {
     kind,
     namespace,
     name,
+    generateName: typeof metadata.generateName === 'string' ? metadata.generateName : undefined,
     controller: controllerOf(metadata),
     isPod,
     images: templates.flatMap((template) => {

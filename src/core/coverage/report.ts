@@ -168,7 +168,7 @@ export class Coverage {
       isPod && controller?.kind !== 'Node' && !this.#controllers.knowsAbove(observation);
     const { kind, name } =
       (isUnread ? controller : undefined) ?? this.#controllers.topOf(observation);
-    return `${kind}/${name === '' ? '-' : name}`;
+    return `${kind}/${name === '' ? (observation.generateName ?? '-') : name}`;
   }
 
   /** Whether a template says nothing that its controller or its pods do not say. */

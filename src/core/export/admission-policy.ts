@@ -1,7 +1,7 @@
 import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from '../exemption.ts';
 import { RewriterError } from '../errors.ts';
 import type { ObjectExport } from './mirror-sets.ts';
-import { exceptions, type NameRule, readNameRules } from './rules.ts';
+import { exceptions, type LeftOut, type NameRule, readNameRules } from './rules.ts';
 import type { PolicySettings } from '../policy.ts';
 import { DOCKER_HUB, HUB_ALIASES, PATH_LIMIT } from '../reference.ts';
 
@@ -20,7 +20,7 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
   const names = readNameRules(settings, DIGESTS_STAY);
   const repositories = exceptions(names);
   if (![...names.prefixes, ...repositories].some(({ target }) => target !== undefined)) {
-    return { objects: [], leftOut: names.leftOut };
+    return { objects: [], leftOut: [...names.leftOut, ...unsaidSecrets(settings)] };
   }
   const prefixes = names.prefixes.toSorted((a, b) => b.source.length - a.source.length);
   const rules = ruleVariables(prefixes, repositories);
@@ -95,6 +95,15 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
     },
   };
   return { objects: [policy, binding], leftOut: names.leftOut };
+}
+
+/** The webhook appends pull secrets to pods whose images stay; the policy only where it moves one. */
+function unsaidSecrets({ procurement, imagePullSecrets }: PolicySettings): LeftOut[] {
+  if (procurement !== 'public' || imagePullSecrets.length === 0) {
+    return [];
+  }
+  const reason = 'the policy appends pull secrets only where it moves an image';
+  return [{ rule: `imagePullSecrets: ${imagePullSecrets.join(', ')}`, path: undefined, reason }];
 }
 
 interface Variable {

@@ -1,7 +1,13 @@
 import type { ObjectExport } from './mirror-sets.ts';
 import { type LeftOut, readNameRules, ruleText } from './rules.ts';
-import { createPolicy, type Decision, type Policy, type PolicySettings } from '../policy.ts';
-import { isInvalid } from '../errors.ts';
+import {
+  createPolicy,
+  type Decision,
+  type Policy,
+  type PolicySettings,
+  REASONS,
+} from '../policy.ts';
+import { isInvalid, quote } from '../errors.ts';
 import { DOCKER_HUB, HUB_ALIASES, isRegistry, parseReference } from '../reference.ts';
 
 interface KustomizeImage {
@@ -49,6 +55,8 @@ export function exportKustomizeFor(
       leftOut.push(...ofName.map((image) => leftOutImage(policy, image, reason)));
     } else if (first?.image !== undefined) {
       found.set(name, first.image);
+    } else {
+      leftOut.push(...ofName.flatMap((image) => withoutRule(policy, image)));
     }
   }
   // One entry works on what another wrote, and a target must stay as it is.
@@ -131,6 +139,17 @@ function carriesOver({ rule }: Extract<Decision, { outcome: 'rewritten' }>): boo
 
 function isSame(one: Answer | undefined, other: Answer | undefined): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** An image that stays although somebody expects it to be moved. */
+function withoutRule(policy: Policy, image: string): LeftOut[] {
+  const decision = policy.decide(image);
+  if (decision.outcome === 'invalid') {
+    return [{ rule: quote(image), path: undefined, reason: decision.message }];
+  }
+  return decision.outcome === 'unmapped' && policy.unmapped !== 'allow'
+    ? [{ rule: image, path: undefined, reason: REASONS[decision.reason] }]
+    : [];
 }
 
 function leftOutImage(policy: Policy, image: string, reason: string): LeftOut {

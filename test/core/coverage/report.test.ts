@@ -169,8 +169,8 @@ describe('the rows of a report', () => {
       spec: { containers: [{ image }] },
     });
     expect(rowTexts(pod('atlanhq/a:1.0.0'), pod('atlanhq/b:1.0.0'))).toEqual([
-      'covered Pod/- [] atlanhq/a:1.0.0',
-      'covered Pod/- [] atlanhq/b:1.0.0',
+      'covered Pod/x- [] atlanhq/a:1.0.0',
+      'covered Pod/x- [] atlanhq/b:1.0.0',
     ]);
     const other = workloadObject('StatefulSet', 's', 'atlanhq/b:1.0.0');
     const apiVersion = 'apps.kruise.io/v1beta1';
@@ -179,6 +179,19 @@ describe('the rows of a report', () => {
     ).toEqual([
       'covered StatefulSet/s [] atlanhq/a:1.0.0',
       'covered StatefulSet/s [] atlanhq/b:1.0.0',
+    ]);
+  });
+
+  it('go by the beginning of the name that the API server is to make', () => {
+    const workflow = (metadata: object): object => ({
+      apiVersion: 'argoproj.io/v1alpha1',
+      kind: 'Workflow',
+      metadata,
+      spec: { templates: [{ container: { image: IMAGE } }] },
+    });
+    expect(rowTexts(workflow({ generateName: 'etl-' }), workflow({}))).toEqual([
+      `covered Workflow/- [] ${IMAGE}`,
+      `covered Workflow/etl- [] ${IMAGE}`,
     ]);
   });
 

@@ -33,6 +33,17 @@ describe('exportAdmissionPolicy', () => {
     );
   });
 
+  it('leaves out the pull secrets that would go to images that stay', () => {
+    const leftOutOf = (options: PolicyOptions): string[] =>
+      exportAdmissionPolicy(settingsOf(options)).leftOut.map(({ rule }) => rule);
+    const imagePullSecrets = ['a', 'b'];
+    expect(leftOutOf({ procurement: 'public', imagePullSecrets })).toEqual([
+      'imagePullSecrets: a, b',
+    ]);
+    expect(leftOutOf({ procurement: 'public' })).toEqual([]);
+    expect(leftOutOf({ base: 'r.example', imagePullSecrets })).toEqual([]);
+  });
+
   it('refuses rules that make a longer expression than the API server takes', () => {
     const repositories = Array.from({ length: 2000 }, (_, index) => ({
       source: `docker.io/atlanhq/app-${index}`,

@@ -77,6 +77,23 @@ describe('exportKustomizeFor', () => {
     ]);
   });
 
+  it('leaves out images that are invalid, and those without a rule unless they are allowed', () => {
+    const leftOutOf = (unmapped: 'allow' | 'warn' | 'deny'): unknown =>
+      exportKustomizeFor(settingsOf({ map: mapDocument({}), unmapped }), [
+        'bad image',
+        'atlanhq/x:1',
+        'atlanhq/x:2',
+        'nginx',
+      ]).leftOut.map(({ rule, reason }) => `${rule}: ${reason}`);
+    const invalid = expect.stringMatching(/^"bad image": .* is not a repository path/);
+    const unmapped = ['atlanhq/x:1', 'atlanhq/x:2'].map(
+      (image) => `${image}: in scope, but no rule covers it`,
+    );
+    expect(leftOutOf('warn')).toEqual([invalid, ...unmapped]);
+    expect(leftOutOf('deny')).toEqual([invalid, ...unmapped]);
+    expect(leftOutOf('allow')).toEqual([invalid]);
+  });
+
   it('leaves out an image whose target another entry would replace again', () => {
     const exported = exportKustomizeFor(settings, ['atlanhq/d', 'ghcr.io/atlanhq/e:2']);
     expect(exported.leftOut.map(({ rule }) => rule)).toEqual(['atlanhq/d -> ghcr.io/atlanhq/e']);

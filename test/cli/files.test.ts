@@ -1,0 +1,85 @@
+import { chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { replaceFiles } from '../../src/cli/files.ts';
+import { Workspace } from '../support/workspace.ts';
+
+const NAMES = ['a', 'b', 'c'];
+
+async function workspaceOfThree(): Promise<Workspace> {
+  const workspace = await Workspace.create();
+  for (const name of NAMES) {
+    await writeFile(workspace.path(name), `old ${name}`);
+    await chmod(workspace.path(name), 0o640);
+  }
+  return workspace;
+}
+
+/** Fails for some renames, which are told by the name of the file and how often it was renamed to. */
+function moveUnless(isFault: (name: string, times: number) => boolean, code: string) {
+  const times = new Map<string, number>();
+  return async (from: unknown, to: unknown): Promise<void> => {
+    const name = basename(String(to));
+    const count = (times.get(name) ?? 0) + 1;
+    times.set(name, count);
+    if (isFault(name, count)) throw Object.assign(new Error(`${code}: rename`), { code });
+    await rename(String(from), String(to));
+  };
+}
+
+function replaceThree(workspace: Workspace, move?: typeof rename): Promise<void> {
+  const replacements = NAMES.map((name) => ({ path: workspace.path(name), text: `new ${name}` }));
+  return replaceFiles(replacements, move);
+}
+
+async function contents(workspace: Workspace): Promise<string[]> {
+  return Promise.all(NAMES.map((name) => readFile(workspace.path(name), 'utf8')));
+}
+
+describe('replaceFiles', () => {
+  it('replaces every file', async () => {
+    await using workspace = await workspaceOfThree();
+    await replaceThree(workspace);
+    expect(await contents(workspace)).toEqual(['new a', 'new b', 'new c']);
+  });
+
+  it('puts back what it has replaced where a later file cannot be renamed, and leaves nothing behind', async () => {
+    await using workspace = await workspaceOfThree();
+    const fault = await replaceThree(
+      workspace,
+      moveUnless((name) => name === 'c', 'EPERM'),
+    ).catch((error: unknown) => error);
+    expect(fault).toMatchObject({
+      code: 'MANIFEST_WRITE_FAILED',
+      message: `cannot write ${workspace.path('c')}: EPERM: rename`,
+    });
+    expect(await contents(workspace)).toEqual(['old a', 'old b', 'old c']);
+    expect((await stat(workspace.path('a'))).mode & 0o7777).toBe(0o640);
+    expect((await readdir(workspace.folder)).sort()).toEqual(NAMES);
+  });
+
+  it('names the files that stay changed because they could not be put back', async () => {
+    await using workspace = await workspaceOfThree();
+    const fault = await replaceThree(
+      workspace,
+      moveUnless((name, times) => name === 'c' || (name === 'a' && times > 1), 'EIO'),
+    ).catch((error: unknown) => error);
+    expect(fault).toMatchObject({
+      code: 'MANIFEST_WRITE_FAILED',
+      message: `cannot write ${workspace.path('c')}: EIO: rename; changed already, and could not be put back: ${workspace.path('a')}`,
+    });
+    expect(await contents(workspace)).toEqual(['new a', 'old b', 'old c']);
+    expect((await readdir(workspace.folder)).sort()).toEqual(NAMES);
+  });
+
+  it('says what to do about a file that is mounted by itself', async () => {
+    await using workspace = await workspaceOfThree();
+    await expect(
+      replaceThree(
+        workspace,
+        moveUnless((name) => name === 'b', 'EBUSY'),
+      ),
+    ).rejects.toThrow(/mounted by itself .*: mount its folder, or take standard input to standard/);
+    expect(await contents(workspace)).toEqual(['old a', 'old b', 'old c']);
+  });
+});
