@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { verifyBytes } from '../../src/source/signature.ts';
@@ -294,6 +294,51 @@ describe('map publish', () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ result: 'published', serial: 1 });
   });
+
+  it('says of a store that gives the map but does not take one, that s3:PutObject is missing', async () => {
+    await using place = await Place.create();
+    await using gate = await PutGate.start(place.store.url, () =>
+      place.store.break(S3_ERRORS.accessDenied),
+    );
+    const refusal = await place.publishThrough(gate.url, ONE);
+    expectRefusal(refusal, 'MAP_ACCESS_DENIED');
+    expect(refusal.stderr).toContain('grant s3:PutObject');
+  });
+
+  it('publishes a map with a byte order mark without it', async () => {
+    await using place = await Place.create();
+    for (const document of [ONE, mapDocument({ images: [] })]) {
+      const text = `\uFEFF${JSON.stringify(document)}`;
+      expect(resultOf(await place.publish(text, ['--allow-shrink']))).toMatchObject({
+        result: 'published',
+      });
+      expect(place.store.textAt(PATH)).toMatch(/^\{/);
+    }
+  });
+
+  it.each(['reset', 'error'] as const)(
+    'has published where the store took the map and its answer was lost (%s)',
+    async (how) => {
+      await using place = await Place.create();
+      const { privateKey, publicPem } = await writeKeyPair(place.workspace);
+      place.store.break({ kind: 'lost-answer', how });
+      for (const [map, serial] of [
+        [ONE, 1],
+        [TWO, 2],
+      ] as const) {
+        const result = resultOf(await place.publish(map, ['--sign-key', privateKey]));
+        expect(result).toMatchObject({
+          result: 'published',
+          serial,
+          etag: createHash('md5')
+            .update(place.store.textAt(PATH) ?? '')
+            .digest('hex'),
+        });
+        expect(place.published.serial).toBe(serial);
+        expectSigned(place, publicPem);
+      }
+    },
+  );
 
   it('never writes over a map that it may not read', async () => {
     await using place = await Place.create();
