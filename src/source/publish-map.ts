@@ -83,12 +83,7 @@ export async function publishMap(request: PublishRequest): Promise<Publication> 
   } as const;
   const bytes = Buffer.from(withSerial(text, map, serial, now));
   if (signKey !== undefined) {
-    const signed = await write(request, {
-      key: key + SIGNATURE_SUFFIX,
-      bytes: Buffer.from(joinSignatures(signBytes(bytes, signKey), signature.bytes)),
-      contentType: 'text/plain',
-      replaces: signature.etag,
-    });
+    const signed = await writeSignature({ ...request, bytes, signKey }, signature);
     if (signed.kind === 'lost') {
       return refuseHidden(signature, lost);
     }
@@ -102,6 +97,43 @@ export async function publishMap(request: PublishRequest): Promise<Publication> 
   return written.kind === 'lost'
     ? refuseHidden(present, lost)
     : { kind: 'published', serial, etag: written.etag, versionId: written.versionId, diff };
+}
+
+export interface SignatureRequest {
+  readonly store: ObjectStore;
+  readonly key: string;
+  /** The map that stands there. */
+  readonly bytes: Uint8Array;
+  readonly signKey: KeyObject;
+  /** Milliseconds that each read may take. */
+  readonly timeout: number;
+}
+
+/** Puts a signature in front of those beside a map, unless one of them fits. Throws a `RewriterError`. */
+export async function publishSignature(
+  request: SignatureRequest,
+): Promise<'signed' | 'nothing-new' | 'lost'> {
+  const { key, bytes, signKey } = request;
+  const present = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
+  if (fits(bytes, present.bytes, signKey)) {
+    return 'nothing-new';
+  }
+  const written = await writeSignature(request, present);
+  if (written.kind === 'lost' && present.denial !== undefined) {
+    throw present.denial;
+  }
+  return written.kind === 'lost' ? 'lost' : 'signed';
+}
+
+/** The earlier signatures stay, for readers that have an earlier map. */
+function writeSignature(request: SignatureRequest, present: Present): Promise<PutResult> {
+  const { key, bytes, signKey } = request;
+  return write(request, {
+    key: key + SIGNATURE_SUFFIX,
+    bytes: Buffer.from(joinSignatures(signBytes(bytes, signKey), present.bytes)),
+    contentType: 'text/plain',
+    replaces: present.etag,
+  });
 }
 
 type Reader = Pick<PublishRequest, 'store' | 'timeout'>;

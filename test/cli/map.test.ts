@@ -492,6 +492,25 @@ describe('map sign', () => {
     expect(await readFile(out, 'utf8')).toBe(stdout);
   });
 
+  it('ends with 2 where the signature cannot be written, and says why', async () => {
+    await using workspace = await Workspace.create();
+    const { privateKey } = await writeKeyPair(workspace);
+    const out = workspace.path('no-such-folder/map.sig');
+    const { code, stdout, stderr } = await run(`sign ${EXAMPLE} --key ${privateKey} --out ${out}`);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: cannot write the signature: .*\[USAGE\]\n$/);
+  });
+
+  it('asks for --out where nothing can be written beside the map', async () => {
+    await using workspace = await Workspace.create();
+    const { privateKey } = await writeKeyPair(workspace);
+    for (const url of ['https://r.example/map.json', 'file:///map.json']) {
+      const { code, stderr } = await run(`sign ${url} --key ${privateKey}`);
+      expect(code).toBe(2);
+      expect(stderr).toContain('say with --out where this one goes [USAGE]');
+    }
+  });
+
   it('signs no map with faults', async () => {
     await using workspace = await Workspace.create();
     const { privateKey } = await writeKeyPair(workspace);
