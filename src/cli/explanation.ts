@@ -35,7 +35,7 @@ function policyText({ procurement, map }: Policy, options: PolicyOptions): strin
     parts.push(`--base ${base}`);
   }
   if (map !== undefined) {
-    const isFile = options.map !== undefined && !isUrl(options.map);
+    const isFile = options.map !== undefined && options.map !== '-' && !isUrl(options.map);
     parts.push(`map ${isFile ? options.map : map.location} ${mapText(map)}`);
   }
   return parts.join(', ');

@@ -24,7 +24,8 @@ export async function* readManifests(
   }
 }
 
-function* parseManifest(file: string, text: string): Generator<ManifestDocument, void> {
+/** Reads the documents of one text. Throws `MANIFEST_NOT_YAML`, with line and column. */
+export function* parseManifest(file: string, text: string): Generator<ManifestDocument, void> {
   const json = parseJson(text);
   if (json !== undefined) {
     yield { file, line: 1, document: json };

@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { parseDocument } from 'yaml';
 import { type Fault, RewriterError } from '../core/errors.ts';
 import { readMapDocument } from '../core/map-document.ts';
 import {
@@ -10,8 +9,8 @@ import {
 } from '../core/map-import.ts';
 import { structuredMap } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
-import { readInput } from './files.ts';
-import { goodMap } from './map-input.ts';
+import { parseManifest } from './manifests.ts';
+import { goodMap, readMapBytes } from './map-input.ts';
 import { loadConfig, withFaultLines } from './policy-options.ts';
 
 const FORMATS = ['auto', 'lines', 'json', 'kustomize'] as const;
@@ -29,7 +28,7 @@ export function addMapImportCommand(map: Command): void {
     .description('Makes an image map of what other tools write, and prints it.')
     .argument(
       '<file...>',
-      'source=target lines, CNAB or kbld JSON, or a kustomization; - for standard input',
+      'source=target lines, CNAB or kbld JSON, or a kustomization: files, - or URLs',
     )
     .addOption(
       new Option('--format <format>', 'what the files hold').choices(FORMATS).default('auto'),
@@ -39,13 +38,13 @@ export function addMapImportCommand(map: Command): void {
       'the mirror copies byte for byte: carry over the digests of sources',
       false,
     )
-    .option('--config <file>', 'configuration with allowedTargets and limits')
+    .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings')
     .action(async (files: string[], options: ImportOptions) => {
       const config = await loadConfig(options);
       const imported: Imported[] = [];
       for (const file of files) {
-        const text = (await readInput(file)).toString('utf8');
-        const one = read(text, options.format, config.imageMap.maxBytes);
+        const bytes = await readMapBytes(file, config);
+        const one = read(file, bytes, options.format, config.imageMap.maxBytes);
         if (one.faults.length > 0) {
           throw withFaultLines(importError(file, one.faults));
         }
@@ -61,17 +60,39 @@ export function addMapImportCommand(map: Command): void {
     });
 }
 
-function read(text: string, format: Format, maxBytes: number): Imported {
+function read(file: string, bytes: Uint8Array, format: Format, maxBytes: number): Imported {
+  const text = new TextDecoder().decode(bytes);
   switch (format === 'auto' ? detect(text) : format) {
     case 'json': {
-      const { lines, faults } = readMapDocument(Buffer.from(text), maxBytes);
+      const { lines, faults } = readMapDocument(bytes, maxBytes);
       return { lines, faults, notes: [] };
     }
     case 'kustomize':
-      return importKustomization(parseDocument(text).toJS());
+      return importKustomizations(file, text);
     case 'lines':
       return importLines(text);
   }
+}
+
+/** Each document of the text has to be one: what stood in another would be missing from the map. */
+function importKustomizations(file: string, text: string): Imported {
+  const documents = [...parseManifest(file, text)];
+  if (documents.length <= 1) {
+    return importKustomization(documents[0]?.document);
+  }
+  const imported = documents.map(({ document, line }) => {
+    const { lines, faults, notes } = importKustomization(document);
+    return {
+      lines,
+      faults: faults.map((fault) => ({ ...fault, path: `line ${line}: ${fault.path}` })),
+      notes: notes.map((note) => `line ${line}: ${note}`),
+    };
+  });
+  return {
+    lines: imported.flatMap(({ lines }) => lines),
+    faults: imported.flatMap(({ faults }) => faults),
+    notes: imported.flatMap(({ notes }) => notes),
+  };
 }
 
 function detect(text: string): Exclude<Format, 'auto'> {

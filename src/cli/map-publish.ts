@@ -43,15 +43,16 @@ export function addMapPublishCommand(map: Command): void {
     const request = {
       store,
       key,
-      text: Buffer.from(bytes).toString('utf8'),
+      // Without a byte order mark: readers in other languages refuse one in JSON.
+      text: new TextDecoder().decode(bytes),
       map,
       maxBytes,
+      timeout,
       signKey: signKey === undefined ? undefined : await readPrivateKey(signKey),
       allowShrink,
       dryRun,
     };
-    const attempt = (): Promise<Publication> =>
-      publishMap({ ...request, signal: AbortSignal.timeout(timeout), now: new Date() });
+    const attempt = (): Promise<Publication> => publishMap({ ...request, now: new Date() });
     try {
       let publication = await attempt();
       for (
@@ -66,7 +67,7 @@ export function addMapPublishCommand(map: Command): void {
       if (publication.kind === 'lost') {
         throw new RewriterError(
           'MAP_RACE_LOST',
-          `somebody else published to ${url} meanwhile, and this map was not written; run the command again, or with --retry`,
+          `somebody else published to ${url} meanwhile, and what is there is not this map; run the command again, or with --retry`,
         );
       }
       process.stdout.write(

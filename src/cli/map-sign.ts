@@ -1,28 +1,84 @@
+import type { KeyObject } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { type Config, environment } from '../config.ts';
+import { RewriterError } from '../core/errors.ts';
+import { publishSignature } from '../source/publish-map.ts';
+import { openStore, parseS3Url } from '../source/s3.ts';
 import { readPrivateKey, signBytes } from '../source/signature.ts';
 import { SIGNATURE_SUFFIX } from '../source/source.ts';
-import { readInput } from './files.ts';
-import { goodMap } from './map-input.ts';
-import { loadConfig } from './policy-options.ts';
+import { goodMap, readMapBytes } from './map-input.ts';
+import { isUrl, loadConfig } from './policy-options.ts';
+
+interface SignOptions {
+  readonly key: string;
+  readonly out?: string;
+  readonly config?: string;
+}
 
 export function addMapSignCommand(map: Command): void {
   map
     .command('sign')
     .description('Signs an image map: writes the detached Ed25519 signature beside it.')
-    .argument('<file>', 'the map; - for standard input, and the signature goes to standard output')
+    .argument(
+      '<map>',
+      'a file, s3://bucket/key, or - for standard input, and the signature goes to standard output',
+    )
     .requiredOption('--key <file>', 'Ed25519 private key (PEM)')
-    .option('--out <file>', 'where to write the signature; otherwise <file>.sig')
-    .action(async (file: string, options: { key: string; out?: string }) => {
-      const bytes = await readInput(file);
-      goodMap(bytes, file, await loadConfig({}));
-      const signature = signBytes(bytes, await readPrivateKey(options.key));
-      const out = options.out ?? (file === '-' ? undefined : file + SIGNATURE_SUFFIX);
-      if (out === undefined) {
-        process.stdout.write(signature);
-        return;
+    .option('--out <file>', 'where to write the signature; otherwise beside the map, with .sig')
+    .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings')
+    .action(async (place: string, options: SignOptions) => {
+      const { key, out } = options;
+      const isInStore = out === undefined && place.startsWith('s3://');
+      if (out === undefined && isUrl(place) && !isInStore) {
+        throw new RewriterError(
+          'USAGE',
+          'a signature is written beside a file or an s3:// object only; say with --out where this one goes',
+        );
       }
-      await writeFile(out, signature);
-      process.stderr.write(`signed: ${out}\n`);
+      const config = await loadConfig(options);
+      const bytes = await readMapBytes(place, config);
+      goodMap(bytes, place, config);
+      const privateKey = await readPrivateKey(key);
+      if (isInStore) {
+        await signInStore(place, bytes, privateKey, config);
+      } else if (out === undefined && place === '-') {
+        process.stdout.write(signBytes(bytes, privateKey));
+      } else {
+        const path = out ?? place + SIGNATURE_SUFFIX;
+        await writeSignature(path, signBytes(bytes, privateKey));
+        process.stderr.write(`signed: ${path}\n`);
+      }
     });
+}
+
+async function writeSignature(path: string, signature: string): Promise<void> {
+  try {
+    await writeFile(path, signature);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new RewriterError('USAGE', `cannot write the signature: ${message}`, { cause: error });
+  }
+}
+
+async function signInStore(
+  url: string,
+  bytes: Uint8Array,
+  signKey: KeyObject,
+  { imageMap: { s3, timeout } }: Config,
+): Promise<void> {
+  const { bucket, key } = parseS3Url(url);
+  const store = await openStore(bucket, { ...s3, env: environment() });
+  try {
+    const kind = await publishSignature({ store, key, bytes, signKey, timeout });
+    if (kind === 'lost') {
+      throw new RewriterError(
+        'MAP_RACE_LOST',
+        `somebody else signed ${url} meanwhile, and this signature was not written; run the command again`,
+      );
+    }
+    process.stderr.write(`signed: ${url}${SIGNATURE_SUFFIX}\n`);
+  } finally {
+    store.close();
+  }
 }

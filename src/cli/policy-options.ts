@@ -1,14 +1,17 @@
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
-import { parseDocument } from 'yaml';
+import { parseDocument, stringify } from 'yaml';
 import { type Config, CONFIG_API_VERSION, environment, policySettings } from '../config.ts';
 import { RewriterError } from '../core/errors.ts';
+import { isRecord } from '../core/json-path.ts';
 import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
 import { checkConfig, mapSettings } from '../server/runtime.ts';
 import { CachedMap } from '../source/cached-map.ts';
 import { createSource } from '../source/create-source.ts';
-import { readTextFile } from './files.ts';
+import type { MapSource } from '../source/source.ts';
+import { readInput, readTextFile } from './files.ts';
 
 export interface PolicyOptions {
   readonly config?: string;
@@ -16,6 +19,7 @@ export interface PolicyOptions {
   readonly base?: string;
 }
 
+const STANDARD_INPUT = '-';
 const WITHOUT_FILE = `apiVersion: ${CONFIG_API_VERSION}\nprocurement: public\n`;
 
 /** Adds the options that every deciding command has; `--output` where it prints more than one format. */
@@ -26,11 +30,12 @@ export function addPolicyOptions(
 ): Command {
   command
     .option('--config <file>', 'configuration file; without one everything has its default')
-    .option('--map <file|url>', 'image map to decide by, in place of imageMap.url')
+    .option('--map <file|url>', 'map to decide by in place of imageMap.url; - for standard input')
     .option(
       '--base <prefix>',
       'containerRegistryBase to decide by, in place of the configured one',
     );
+  command.hook('preAction', (_, called) => refuseSharedInput(called.args, called.opts()));
   return defaultOutput === undefined
     ? command
     : command.addOption(
@@ -38,26 +43,53 @@ export function addPolicyOptions(
       );
 }
 
+/** Standard input can be read once: it holds the map, or what is decided by it. */
+function refuseSharedInput(args: readonly string[], options: Record<string, unknown>): void {
+  const places = [args, ...Object.values(options)].filter((value) => Array.isArray(value)).flat();
+  if (options.map === STANDARD_INPUT && places.includes(STANDARD_INPUT)) {
+    throw new RewriterError(
+      'USAGE',
+      '--map - reads standard input, and so does the argument -; put one of the two into a file',
+    );
+  }
+}
+
 /** The configuration with the command line's options in it. Throws a `RewriterError`. */
 export async function loadConfig({ config, map, base }: PolicyOptions): Promise<Config> {
   const text = config === undefined ? WITHOUT_FILE : await readTextFile(config);
-  const document = parseDocument(text);
   const name = config ?? 'of the command line';
-  if (document.errors.length > 0 || (map === undefined && base === undefined)) {
+  const document = map === undefined && base === undefined ? undefined : readValue(text);
+  if (!isRecord(document)) {
     return checkConfig(text, name);
   }
   if (base !== undefined) {
-    document.set('containerRegistryBase', base);
-    if (document.get('procurement') === 'public') {
-      document.set('procurement', 'prefix');
+    document.containerRegistryBase = base;
+    if (document.procurement === 'public') {
+      document.procurement = 'prefix';
     }
   }
   if (map !== undefined) {
-    document.set('procurement', 'map');
-    document.setIn(['imageMap', 'url'], mapUrl(map));
-    document.deleteIn(['imageMap', 'urlFile']);
+    document.procurement = 'map';
+    const { imageMap = {} } = document;
+    // Anything else than an object is a fault of the file, and stays one.
+    if (isRecord(imageMap)) {
+      document.imageMap = { ...imageMap, url: mapUrl(map), urlFile: '' };
+    }
   }
-  return checkConfig(document.toString(), name);
+  return checkConfig(stringify(document, { aliasDuplicateObjects: false }), name);
+}
+
+/** Undefined where the text is no good YAML; `checkConfig` says why. */
+function readValue(text: string): unknown {
+  const document = parseDocument(text, { logLevel: 'silent' });
+  if (document.errors.length > 0) {
+    return undefined;
+  }
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch {
+    return undefined;
+  }
 }
 
 /** The same policy that the webhook would have. Reads the map once; throws where it cannot be used. */
@@ -73,7 +105,10 @@ export async function loadSettings(options: PolicyOptions): Promise<PolicySettin
     return settings;
   }
   const map = new CachedMap({
-    source: createSource(config.imageMap, environment()),
+    source:
+      options.map === STANDARD_INPUT
+        ? createInputSource()
+        : createSource(config.imageMap, environment()),
     settings: mapSettings(config),
     observer: SILENT,
   });
@@ -100,6 +135,18 @@ export function withFaultLines(error: RewriterError | undefined): RewriterError 
   const { code, faults } = error;
   const rest = faults.slice(1).map(({ path, message }) => `\n  ${path}: ${message}`);
   return new RewriterError(code, `${error.message}${rest.join('')}`, { faults });
+}
+
+/** A map that is read once; nothing stands beside it, so it has no signature. */
+function createInputSource(): MapSource {
+  return {
+    location: 'on standard input',
+    async read() {
+      const bytes = await readInput(STANDARD_INPUT);
+      const etag = createHash('sha256').update(bytes).digest('hex');
+      return { kind: 'changed', bytes, etag, signature: undefined };
+    },
+  };
 }
 
 function mapUrl(map: string): string {

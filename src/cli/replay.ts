@@ -28,22 +28,22 @@ export function addReplayCommand(program: Command, finish: (exitCode: number) =>
   addPolicyOptions(command, 'json').action(async (files: string[], options: ReplayOptions) => {
     const policy = await loadPolicy(options);
     for (const file of files) {
-      for (const body of splitReviews(await readInput(file))) {
-        finish(replay(file, body, policy, options));
+      for (const { place, body } of splitReviews(file, await readInput(file))) {
+        finish(replay(place, body, policy, options));
       }
     }
   });
 }
 
-function replay(file: string, body: Buffer, policy: Policy, options: ReplayOptions): number {
+function replay(place: string, body: Buffer, policy: Policy, options: ReplayOptions): number {
   const decoded = decodeReview(body);
   if (isInvalid(decoded)) {
-    process.stderr.write(`error: ${file}: ${decoded.message} [${decoded.invalid}]\n`);
+    process.stderr.write(`error: ${place}: ${decoded.message} [${decoded.invalid}]\n`);
     return 1;
   }
   const admission = admit(decoded.review, policy, 'enforce');
   if (admission.kind === 'refused') {
-    process.stderr.write(`error: ${file}: ${admission.message} [${admission.code}]\n`);
+    process.stderr.write(`error: ${place}: ${admission.message} [${admission.code}]\n`);
     return 1;
   }
   process.stdout.write(render(decoded.review, admission, options));
@@ -66,15 +66,35 @@ function patchedObject(review: unknown, { response }: Answered): unknown {
     : jsonpatch.applyPatch(object, response.patch, true, false).newDocument;
 }
 
+interface PlacedReview {
+  /** The file, and the line where it has one review a line. */
+  readonly place: string;
+  readonly body: Buffer;
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
 /** A file holds one review in any layout, or one review a line. */
-function splitReviews(bytes: Buffer): Buffer[] {
-  const isOne = !isInvalid(decodeReview(bytes));
-  const lines = bytes
+function splitReviews(file: string, bytes: Buffer): PlacedReview[] {
+  const hasMark = bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
+  const body = hasMark ? bytes.subarray(BYTE_ORDER_MARK.length) : bytes;
+  if (!isInvalid(decodeReview(body))) {
+    return [{ place: file, body }];
+  }
+  const lines = body
     .toString('utf8')
     .split('\n')
-    .filter((line) => line.trim() !== '');
-  const everyLineIsOne = lines.every((line) => !isInvalid(decodeReview(Buffer.from(line))));
-  return isOne || !everyLineIsOne ? [bytes] : lines.map((line) => Buffer.from(line));
+    .map((line, index) => ({ place: `${file}: line ${index + 1}`, body: Buffer.from(line) }))
+    .filter((line) => line.body.toString().trim() !== '');
+  return isOneALine(lines) ? lines : [{ place: file, body }];
+}
+
+/** One bad line does not make one review of the others; lines of a review that is broken are none. */
+function isOneALine(lines: readonly PlacedReview[]): boolean {
+  const decoded = lines.map(({ body }) => decodeReview(body));
+  const isReview = (line: (typeof decoded)[number]): boolean =>
+    !isInvalid(line) && isRecord(line.review) && line.review.kind === 'AdmissionReview';
+  return decoded.some(isReview) || decoded.every((line) => !isInvalid(line));
 }
 
 function verdictTable({ record }: Answered): string {

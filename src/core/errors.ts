@@ -109,9 +109,9 @@ export const ERROR_CODES = {
     remedy: 'Publish one, or correct `imageMap.url`.',
   },
   MAP_ACCESS_DENIED: {
-    meaning: 'The store refused to give the map.',
+    meaning: 'The store refused to give the map, or to take it.',
     remedy:
-      'Grant `s3:GetObject`, and `kms:Decrypt` for a bucket encrypted with KMS; without `s3:ListBucket` a missing object looks the same. For https:// check the token.',
+      'Grant `s3:GetObject`, to publish `s3:PutObject`, and use of its KMS key; without `s3:ListBucket` a missing object looks the same. For https:// check the token.',
   },
   MAP_CREDENTIALS_REFUSED: {
     meaning: 'There are no credentials for the store, or they are wrong or expired.',

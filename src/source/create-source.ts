@@ -15,13 +15,19 @@ export function createSource(settings: ImageMapConfig, env: NodeJS.ProcessEnv): 
     : createUrlFileSource(urlFile, (text) => openUrl(text, settings, env));
 }
 
-/** Throws `MAP_UNREADABLE` for a scheme that no source has; the URL may be a secret. */
+/** Throws `MAP_UNREADABLE` for what no source can be made of; the URL may be a secret. */
 function openUrl(url: string, settings: ImageMapConfig, env: NodeJS.ProcessEnv): MapSource {
   const { headersFile, s3 } = settings;
+  if (!URL.canParse(url)) {
+    throw new RewriterError(
+      'MAP_UNREADABLE',
+      'the place of the image map is not a URL that can be read; write s3://bucket/key, https://host/path or file:///path, without blanks',
+    );
+  }
   const { protocol } = new URL(url);
   switch (protocol) {
     case 'file:':
-      return createFileSource(fileURLToPath(url));
+      return createFileSource(pathOf(url));
     case 's3:':
       return createS3Source(url, { ...s3, env });
     case 'https:':
@@ -31,5 +37,18 @@ function openUrl(url: string, settings: ImageMapConfig, env: NodeJS.ProcessEnv):
         'MAP_UNREADABLE',
         `an image map cannot be read over ${protocol}//; use s3://, https:// or file://`,
       );
+  }
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new RewriterError(
+      'MAP_UNREADABLE',
+      `the file:// URL of the image map names no file here (${message}); write file:///path, or just the path on a command line`,
+      { cause: error },
+    );
   }
 }

@@ -3,7 +3,7 @@ import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { withSerial } from '../core/map-writer.ts';
-import type { GetResult, S3Store } from './s3-store.ts';
+import type { GetResult, PutRequest, PutResult, S3Store } from './s3-store.ts';
 import { joinSignatures, signBytes, verifyBytes } from './signature.ts';
 import { SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 
@@ -17,7 +17,8 @@ export interface PublishRequest {
   readonly text: string;
   readonly map: ImageMap;
   readonly maxBytes: number;
-  readonly signal: AbortSignal;
+  /** Milliseconds that each read may take. */
+  readonly timeout: number;
   readonly signKey: KeyObject | undefined;
   readonly allowShrink: boolean;
   readonly dryRun: boolean;
@@ -25,7 +26,7 @@ export interface PublishRequest {
 }
 
 export interface Publication {
-  /** `lost`: somebody else published in the meantime, and nothing of the map was written. */
+  /** `lost`: somebody else published in the meantime, and what is there is not this map. */
   readonly kind: 'published' | 'planned' | 'nothing-new' | 'lost';
   readonly serial: number | undefined;
   readonly etag: string | undefined;
@@ -82,17 +83,12 @@ export async function publishMap(request: PublishRequest): Promise<Publication> 
   } as const;
   const bytes = Buffer.from(withSerial(text, map, serial, now));
   if (signKey !== undefined) {
-    const signed = await store.put({
-      key: key + SIGNATURE_SUFFIX,
-      bytes: Buffer.from(joinSignatures(signBytes(bytes, signKey), signature.bytes)),
-      contentType: 'text/plain',
-      replaces: signature.etag,
-    });
+    const signed = await writeSignature({ ...request, bytes, signKey }, signature);
     if (signed.kind === 'lost') {
       return refuseHidden(signature, lost);
     }
   }
-  const written = await store.put({
+  const written = await write(request, {
     key,
     bytes,
     contentType: 'application/json',
@@ -103,6 +99,73 @@ export async function publishMap(request: PublishRequest): Promise<Publication> 
     : { kind: 'published', serial, etag: written.etag, versionId: written.versionId, diff };
 }
 
+export interface SignatureRequest {
+  readonly store: ObjectStore;
+  readonly key: string;
+  /** The map that stands there. */
+  readonly bytes: Uint8Array;
+  readonly signKey: KeyObject;
+  /** Milliseconds that each read may take. */
+  readonly timeout: number;
+}
+
+/** Puts a signature in front of those beside a map, unless one of them fits. Throws a `RewriterError`. */
+export async function publishSignature(
+  request: SignatureRequest,
+): Promise<'signed' | 'nothing-new' | 'lost'> {
+  const { key, bytes, signKey } = request;
+  const present = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
+  if (fits(bytes, present.bytes, signKey)) {
+    return 'nothing-new';
+  }
+  const written = await writeSignature(request, present);
+  if (written.kind === 'lost' && present.denial !== undefined) {
+    throw present.denial;
+  }
+  return written.kind === 'lost' ? 'lost' : 'signed';
+}
+
+/** The earlier signatures stay, for readers that have an earlier map. */
+function writeSignature(request: SignatureRequest, present: Present): Promise<PutResult> {
+  const { key, bytes, signKey } = request;
+  return write(request, {
+    key: key + SIGNATURE_SUFFIX,
+    bytes: Buffer.from(joinSignatures(signBytes(bytes, signKey), present.bytes)),
+    contentType: 'text/plain',
+    replaces: present.etag,
+  });
+}
+
+type Reader = Pick<PublishRequest, 'store' | 'timeout'>;
+
+/**
+ * Writes an object over the version that was read. Where the answer to a write is lost, the SDK writes
+ * again and is told that somebody else was first; the bytes that are there say who it was.
+ */
+async function write(reader: Reader, put: PutRequest): Promise<PutResult> {
+  const written = await reader.store.put(put);
+  if (written.kind === 'written') {
+    return written;
+  }
+  try {
+    const { bytes, etag } = await readPresent(reader, put.key, put.bytes.length);
+    const isOurs = bytes !== undefined && Buffer.compare(bytes, put.bytes) === 0;
+    return isOurs ? { kind: 'written', etag: etag ?? '', versionId: undefined } : written;
+  } catch (error) {
+    if (!(error instanceof RewriterError)) {
+      throw error;
+    }
+    if (error.code === 'MAP_TOO_LARGE') {
+      return written;
+    }
+    throw new RewriterError(
+      error.code,
+      `it is not known who wrote ${reader.store.location(put.key)}: ${error.message}; run the command again`,
+      { cause: error },
+    );
+  }
+}
+
 interface Present {
   readonly bytes: Uint8Array | undefined;
   readonly etag: string | undefined;
@@ -111,13 +174,13 @@ interface Present {
 }
 
 async function readPresent(
-  { store, signal }: PublishRequest,
+  { store, timeout }: Reader,
   key: string,
   maxBytes: number,
 ): Promise<Present> {
   let result: GetResult;
   try {
-    result = await store.get({ key, maxBytes, signal });
+    result = await store.get({ key, maxBytes, signal: AbortSignal.timeout(timeout) });
   } catch (error) {
     if (error instanceof RewriterError && error.code === 'MAP_ACCESS_DENIED') {
       return { bytes: undefined, etag: undefined, denial: error };

@@ -136,7 +136,7 @@ export class S3Store {
       if (isLost) {
         return { kind: 'lost' };
       }
-      throw describeS3Error(error, this.location(key));
+      throw describeS3Error(error, this.location(key), PUT_WORDS);
     }
   }
 
@@ -170,11 +170,6 @@ interface Advice {
 
 /** What to do about each error that S3 names, by its own name for it. */
 const ADVICE: Readonly<Record<string, Advice>> = {
-  AccessDenied: {
-    code: 'MAP_ACCESS_DENIED',
-    advice:
-      'grant s3:GetObject on the key, and kms:Decrypt if the bucket is encrypted with KMS; without s3:ListBucket a missing key looks like this too',
-  },
   NoSuchKey: { code: 'MAP_NOT_FOUND', advice: 'publish a map there, or correct imageMap.url' },
   NoSuchBucket: { code: 'MAP_NOT_FOUND', advice: 'correct the bucket in imageMap.url' },
   NoSuchVersion: { code: 'MAP_NOT_FOUND', advice: 'correct imageMap.s3.versionId' },
@@ -202,13 +197,34 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   AuthorizationHeaderMalformed: { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' },
 };
 
-function describeS3Error(error: unknown, location: string): RewriterError {
+/** What depends on whether an object was to be read or written. */
+interface Words {
+  readonly permission: string;
+  readonly keyPermission: string;
+  readonly next: string;
+}
+
+const GET_WORDS: Words = {
+  permission:
+    'grant s3:GetObject on the key, and kms:Decrypt if the bucket is encrypted with KMS; without s3:ListBucket a missing key looks like this too',
+  keyPermission: 'grant kms:Decrypt on the key of the bucket',
+  next: 'it is read again at the next refresh',
+};
+
+const PUT_WORDS: Words = {
+  permission:
+    'grant s3:PutObject besides s3:GetObject on the key and on its signature (.sig), and kms:GenerateDataKey if the bucket is encrypted with KMS',
+  keyPermission: 'grant kms:GenerateDataKey and kms:Decrypt on the key of the bucket',
+  next: 'run the command again; what was written already is found',
+};
+
+function describeS3Error(error: unknown, location: string, words = GET_WORDS): RewriterError {
   if (error instanceof RewriterError) {
     return error;
   }
   const [name, status] = [errorName(error), statusOf(error)];
   const message = error instanceof Error ? error.message : String(error);
-  const known = ADVICE[name] ?? adviceByMessage(message, status);
+  const known = ADVICE[name] ?? adviceFor(name, message, status, words);
   if (known !== undefined) {
     const text = `${location}: ${name} (${message}); ${known.advice}`;
     return new RewriterError(known.code, text, { cause: error });
@@ -217,21 +233,29 @@ function describeS3Error(error: unknown, location: string): RewriterError {
     describeNetworkError(error, location) ??
     new RewriterError(
       'MAP_SOURCE_FAILED',
-      `${location} answered ${name}${status === undefined ? '' : ` with HTTP ${status}`} (${message}); it is read again at the next refresh`,
+      `${location} answered ${name}${status === undefined ? '' : ` with HTTP ${status}`} (${message}); ${words.next}`,
       { cause: error },
     )
   );
 }
 
-function adviceByMessage(message: string, status: number | undefined): Advice | undefined {
+function adviceFor(
+  name: string,
+  message: string,
+  status: number | undefined,
+  { permission, keyPermission }: Words,
+): Advice | undefined {
+  if (name === 'AccessDenied') {
+    return { code: 'MAP_ACCESS_DENIED', advice: permission };
+  }
   if (/\bKMS\b/i.test(message)) {
-    return { code: 'MAP_ACCESS_DENIED', advice: 'grant kms:Decrypt on the key of the bucket' };
+    return { code: 'MAP_ACCESS_DENIED', advice: keyPermission };
   }
   if (/region is missing/i.test(message) || status === 301) {
     return { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' };
   }
   if (status === 403) {
-    return ADVICE.AccessDenied;
+    return { code: 'MAP_ACCESS_DENIED', advice: permission };
   }
   return status === 404 ? ADVICE.NoSuchKey : undefined;
 }

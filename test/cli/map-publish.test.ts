@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { verifyBytes } from '../../src/source/signature.ts';
@@ -96,6 +96,15 @@ const NEVER_RAN: Finished = { code: null, stdout: '', stderr: '' };
 function resultOf({ code, stdout, stderr }: Finished = NEVER_RAN): Record<string, unknown> {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** `map sign` or `map import` of the published map. */
+async function runOnPublished(
+  place: Place,
+  command: string,
+  ...options: string[]
+): Promise<Finished> {
+  return runProgram(['map', command, MAP_URL, '--config', await place.config(), ...options]);
 }
 
 function expectRefusal(finished: Finished | undefined, reason: string): void {
@@ -295,6 +304,51 @@ describe('map publish', () => {
     expect(JSON.parse(stdout)).toMatchObject({ result: 'published', serial: 1 });
   });
 
+  it('says of a store that gives the map but does not take one, that s3:PutObject is missing', async () => {
+    await using place = await Place.create();
+    await using gate = await PutGate.start(place.store.url, () =>
+      place.store.break(S3_ERRORS.accessDenied),
+    );
+    const refusal = await place.publishThrough(gate.url, ONE);
+    expectRefusal(refusal, 'MAP_ACCESS_DENIED');
+    expect(refusal.stderr).toContain('grant s3:PutObject');
+  });
+
+  it('publishes a map with a byte order mark without it', async () => {
+    await using place = await Place.create();
+    for (const document of [ONE, mapDocument({ images: [] })]) {
+      const text = `\uFEFF${JSON.stringify(document)}`;
+      expect(resultOf(await place.publish(text, ['--allow-shrink']))).toMatchObject({
+        result: 'published',
+      });
+      expect(place.store.textAt(PATH)).toMatch(/^\{/);
+    }
+  });
+
+  it.each(['reset', 'error'] as const)(
+    'has published where the store took the map and its answer was lost (%s)',
+    async (how) => {
+      await using place = await Place.create();
+      const { privateKey, publicPem } = await writeKeyPair(place.workspace);
+      place.store.break({ kind: 'lost-answer', how });
+      for (const [map, serial] of [
+        [ONE, 1],
+        [TWO, 2],
+      ] as const) {
+        const result = resultOf(await place.publish(map, ['--sign-key', privateKey]));
+        expect(result).toMatchObject({
+          result: 'published',
+          serial,
+          etag: createHash('md5')
+            .update(place.store.textAt(PATH) ?? '')
+            .digest('hex'),
+        });
+        expect(place.published.serial).toBe(serial);
+        expectSigned(place, publicPem);
+      }
+    },
+  );
+
   it('never writes over a map that it may not read', async () => {
     await using place = await Place.create();
     await place.publish(TWO);
@@ -488,5 +542,79 @@ describe('map publish --sign-key', () => {
     expectRefusal(await runProgram(resolve), 'MAP_SIGNATURE_INVALID');
     place.store.remove(SIGNATURE_PATH);
     expectRefusal(await runProgram(resolve), 'MAP_SIGNATURE_INVALID');
+  });
+});
+
+describe('map sign of a map in S3', () => {
+  it('writes a signature that fits in front of the earlier ones, and the same one once', async () => {
+    await using place = await Place.create();
+    const old = await writeKeyPair(place.workspace, 'old');
+    const next = await writeKeyPair(place.workspace, 'next');
+    await place.publish(ONE);
+    for (const { privateKey, publicPem } of [old, next, next]) {
+      const finished = await runOnPublished(place, 'sign', '--key', privateKey);
+      expect(finished).toEqual({ code: 0, stdout: '', stderr: `signed: ${MAP_URL}.sig\n` });
+      expectSigned(place, publicPem);
+    }
+    expectSigned(place, old.publicPem);
+    expect(place.store.textAt(SIGNATURE_PATH)?.trim().split('\n')).toHaveLength(2);
+    expect(place.writes).toEqual([PATH, SIGNATURE_PATH, SIGNATURE_PATH]);
+  });
+
+  it('writes it to a file with --out, and nothing to the store', async () => {
+    await using place = await Place.create();
+    const { privateKey, publicPem } = await writeKeyPair(place.workspace);
+    await place.publish(ONE);
+    place.store.forgetRequests();
+    const out = place.workspace.path('map.sig');
+    const finished = await runOnPublished(place, 'sign', '--key', privateKey, '--out', out);
+    expect(finished).toEqual({ code: 0, stdout: '', stderr: `signed: ${out}\n` });
+    expect(place.writes).toEqual([]);
+    const [map, keys] = [bytesOfText(place.store.textAt(PATH) ?? ''), [createPublicKey(publicPem)]];
+    expect(verifyBytes(map, await readFile(out), keys)).toBe(true);
+  });
+
+  it('says that s3:PutObject is missing where the store takes none', async () => {
+    await using place = await Place.create();
+    const { privateKey } = await writeKeyPair(place.workspace);
+    await place.publish(ONE);
+    await using gate = await PutGate.start(place.store.url, () =>
+      place.store.break(S3_ERRORS.accessDenied),
+    );
+    const config = await place.config(gate.url);
+    const args = ['map', 'sign', MAP_URL, '--config', config, '--key', privateKey];
+    const refusal = await runProgram(args);
+    expectRefusal(refusal, 'MAP_ACCESS_DENIED');
+    expect(refusal.stderr).toContain('grant s3:PutObject');
+  });
+
+  it('loses against another signature that is written meanwhile, and leaves that one', async () => {
+    await using place = await Place.create();
+    const { privateKey } = await writeKeyPair(place.workspace);
+    await place.publish(ONE);
+    await using gate = await PutGate.start(place.store.url, () => {
+      place.store.put(SIGNATURE_PATH, 'theirs');
+    });
+    const config = await place.config(gate.url);
+    const args = ['map', 'sign', MAP_URL, '--config', config, '--key', privateKey];
+    expectRefusal(await runProgram(args), 'MAP_RACE_LOST');
+    expect(place.store.textAt(SIGNATURE_PATH)).toBe('theirs');
+  });
+});
+
+describe('map import of a map in S3', () => {
+  it('reads it like a file', async () => {
+    await using place = await Place.create();
+    place.store.put(PATH, '[{"from": "atlanhq/a:1", "to": "r.example/a:1"}]');
+    const { code, stdout, stderr } = await runOnPublished(place, 'import');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({
+      images: [{ source: 'docker.io/atlanhq/a:1', target: 'r.example/a:1' }],
+    });
+  });
+
+  it('says what to do where there is none', async () => {
+    await using place = await Place.create();
+    expectRefusal(await runOnPublished(place, 'import'), 'MAP_NOT_FOUND');
   });
 });

@@ -140,6 +140,11 @@ describe('map lint', () => {
     ['a file that is not there', ' no-such-file.json'],
     ['a configuration that is not there', ` --config no-such-file.yaml ${EXAMPLE}`],
     ['an unknown format', ` --output xml ${EXAMPLE}`],
+    ['a file:// URL of another host', ' file://tmp/map.json'],
+    ['a file:// URL that names no file', ' file:///tmp/100%/map.json'],
+    ['a URL without a host', ' https://'],
+    ['a bucket that no URL can have', ' s3://b<ad/map.json'],
+    ['a scheme that no map has', ' ftp://r.example/map.json'],
   ])('ends with 2 for %s', async (_title, args) => {
     const { code, stdout, stderr } = await run(`lint${args}`);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -350,6 +355,52 @@ images:
     expect(finished.stderr).toContain(`[${code}]`);
   });
 
+  it.each([
+    ['that ends in the middle', 'images:\n- {name: atlanhq/x, newName: r.example/x', '2:41'],
+    ['with a key that stands twice', 'images:\n- name: atlanhq/x\n  name: atlanhq/y', '3:3'],
+    ['with an alias of nothing', 'images:\n- *x', '2:3'],
+    [
+      'whose aliases stand for more than memory holds',
+      `images: &0 [a, a, a, a, a, a, a, a, a]\n${Array.from({ length: 9 }, (_, level) => `a${level}: &${level + 1} [${Array(9).fill(`*${level}`).join(', ')}]\n`).join('')}`,
+      '\\d+:\\d+',
+    ],
+    [
+      'with a fault in a further document',
+      'images:\n- {name: atlanhq/x, newName: r.example/x}\n---\nimages: [',
+      '4:10',
+    ],
+  ])('refuses a kustomization %s, with line and column', async (_title, text, place) => {
+    const { code, stdout, stderr } = await run('import -', text);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(new RegExp(`^error: -:${place}: .*\\[MANIFEST_NOT_YAML\\]\\n$`));
+  });
+
+  it('reads every document of a kustomization, and refuses one without images by its line', async () => {
+    const documents = ['a', 'b'].map(
+      (name) => `images:\n- {name: atlanhq/${name}, newName: r.example/${name}, newTag: "1"}\n`,
+    );
+    const finished = await run('import -', documents.join('---\n'));
+    expect(finished.code).toBe(0);
+    expect(mapIn(finished).images).toHaveLength(2);
+    expect(finished.stderr).toMatch(/^note: -: line 1: .*\nnote: -: line 4: .*\n$/);
+    const refused = await run('import -', `${documents.join('---\n')}---\nkind: Namespace\n`);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/line 7: \$\.images: .*\[MAP_IMPORT_INVALID\]\n$/);
+  });
+
+  it('reads every form with a byte order mark', async () => {
+    const kustomization = 'images:\n- {name: atlanhq/a, newName: r.example/a, newTag: "1"}';
+    for (const text of [
+      'atlanhq/a:1=r.example/a:1',
+      '{"atlanhq/a:1": "r.example/a:1"}',
+      kustomization,
+    ]) {
+      expect(mapIn(await run('import -', `\uFEFF${text}`)).images).toEqual([
+        { source: 'docker.io/atlanhq/a:1', target: 'r.example/a:1' },
+      ]);
+    }
+  });
+
   it('holds the targets against allowedTargets', async () => {
     const args = 'import --config examples/config-map.yaml -';
     expect(await run(args, 'atlanhq/a:1=registry.corp.example/a:1')).toMatchObject({ code: 0 });
@@ -439,6 +490,25 @@ describe('map sign', () => {
     const out = workspace.path('elsewhere.sig');
     expect((await run(`sign ${map} --key ${key.privateKey} --out ${out}`)).code).toBe(0);
     expect(await readFile(out, 'utf8')).toBe(stdout);
+  });
+
+  it('ends with 2 where the signature cannot be written, and says why', async () => {
+    await using workspace = await Workspace.create();
+    const { privateKey } = await writeKeyPair(workspace);
+    const out = workspace.path('no-such-folder/map.sig');
+    const { code, stdout, stderr } = await run(`sign ${EXAMPLE} --key ${privateKey} --out ${out}`);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: cannot write the signature: .*\[USAGE\]\n$/);
+  });
+
+  it('asks for --out where nothing can be written beside the map', async () => {
+    await using workspace = await Workspace.create();
+    const { privateKey } = await writeKeyPair(workspace);
+    for (const url of ['https://r.example/map.json', 'file:///map.json']) {
+      const { code, stderr } = await run(`sign ${url} --key ${privateKey}`);
+      expect(code).toBe(2);
+      expect(stderr).toContain('say with --out where this one goes [USAGE]');
+    }
   });
 
   it('signs no map with faults', async () => {

@@ -169,6 +169,41 @@ unmapped: deny
     expect(linesOf(finished)).toHaveLength(1);
   });
 
+  it('names a bad line of a file with one review a line, answers the others, and ends with 1', async () => {
+    await using workspace = await Workspace.create();
+    const [first, last] = ['uid-0', 'uid-1'].map((uid) =>
+      JSON.stringify(createReview(podOf(['atlanhq/a:1']), { uid })),
+    );
+    const bad = ['{"kind":"AdmissionReview","apiVersion', '{"kind":"Pod","apiVersion":"v1"}'];
+    const text = [first, '', ...bad, last].join('\r\n');
+    const file = await workspace.write('reviews.ndjson', text);
+    const finished = await replay([file]);
+    expect(finished.code).toBe(1);
+    expect(linesOf<ResponseReview>(finished).map(({ response }) => response.uid)).toEqual([
+      'uid-0',
+      'uid-1',
+    ]);
+    expect(finished.stderr).toMatch(
+      new RegExp(
+        `^error: ${file}: line 3: .*\\[REVIEW_NOT_JSON\\]\nerror: ${file}: line 4: .*\\[REVIEW_INVALID\\]\n$`,
+      ),
+    );
+  });
+
+  it('takes a review over several lines that is broken for one', async () => {
+    const text = JSON.stringify(capturedReview(CREATED), undefined, 2).replace('{', '{,');
+    const finished = await replay(['-'], text);
+    expect(finished).toMatchObject({ code: 1, stdout: '' });
+    expect(finished.stderr).toMatch(/^error: -: the body .*\[REVIEW_NOT_JSON\]\n$/s);
+  });
+
+  it('passes over a byte order mark', async () => {
+    const review = JSON.stringify(capturedReview(CREATED), undefined, 2);
+    expect(linesOf(await replay(['-'], `\uFEFF${review}`))).toHaveLength(1);
+    const line = JSON.stringify(capturedReview(CREATED));
+    expect(linesOf(await replay(['-'], `\uFEFF${line}\n${line}\n`))).toHaveLength(2);
+  });
+
   it('ends with 2 for no file, and for one that is not there', async () => {
     for (const args of [[], ['no-such-file.json']]) {
       expect(await replay(args)).toMatchObject({ code: 2, stdout: '' });

@@ -167,6 +167,75 @@ describe('resolve', () => {
     expect(lines.map(({ image }) => image)).toEqual(['first', 'atlanhq/a:1', 'nginx', 'last']);
   });
 
+  it('reads the lines of standard input without blanks around them and a byte order mark', async () => {
+    const lines = await resolutions(`--config ${CONFIG} -`, '\uFEFFnginx\n  atlanhq/a:1\t\r\n');
+    expect(lines.map(({ image }) => image)).toEqual(['nginx', 'atlanhq/a:1']);
+  });
+
+  it('reads the map from standard input with --map -', async () => {
+    const map = '{"atlanhq/agent:1": "r.example/agent:1"}';
+    const [line] = await resolutions('--map - --explain atlanhq/agent:1', map);
+    expect(line).toMatchObject({
+      target: 'r.example/agent:1',
+      explanation: [
+        { why: expect.stringContaining('map on standard input etag=') as unknown },
+        ...Array<unknown>(5).fill({}),
+      ],
+    });
+    const refused = await resolve('--map - atlanhq/agent:1', '{"a b": "r.example/a"}');
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain('the image map on standard input has a fault');
+  });
+
+  it.each(['resolve', 'replay', 'rewrite', 'export kustomize', 'coverage --filename'])(
+    '%s refuses --map - where standard input holds what is decided as well',
+    async (command) => {
+      const finished = await runProgram([...command.split(' '), '-', '--map', '-'], '{}');
+      expect(finished).toMatchObject({ code: 2, stdout: '' });
+      expect(finished.stderr).toContain('put one of the two into a file [USAGE]');
+    },
+  );
+
+  it.each([
+    ['an empty imageMap', 'imageMap:', 'CONFIG_VALUE_INVALID'],
+    ['an imageMap that is a number', 'imageMap: 5', 'CONFIG_VALUE_INVALID'],
+    ['an alias of nothing', 'unmapped: *x', 'CONFIG_NOT_YAML'],
+    ['a list', undefined, 'CONFIG_VALUE_INVALID', '[a]'],
+    ['a bare word', undefined, 'CONFIG_VALUE_INVALID', 'word'],
+    ['nothing at all', undefined, 'CONFIG_VALUE_INVALID', ''],
+  ])(
+    'refuses a configuration with %s, whatever takes the place of a part of it',
+    async (
+      _title,
+      line,
+      code,
+      text = `apiVersion: sdr-image-rewriter/v1\nprocurement: public\n${line ?? ''}\n`,
+    ) => {
+      await using workspace = await Workspace.create();
+      const config = await workspace.write('config.yaml', text);
+      for (const part of ['--map examples/image-map.json', '--base r.example']) {
+        const finished = await resolve(`--config ${config} ${part} nginx`);
+        expect(finished).toMatchObject({ code: 1, stdout: '' });
+        expect(finished.stderr).toMatch(
+          new RegExp(`^error: the configuration .*\\[${code}\\]\\n$`, 's'),
+        );
+      }
+    },
+  );
+
+  it('keeps the rest of imageMap with --map', async () => {
+    await using workspace = await Workspace.create();
+    const config = await workspace.write(
+      'config.yaml',
+      'apiVersion: sdr-image-rewriter/v1\nprocurement: map\nimageMap: {urlFile: /nowhere, maxBytes: 10}\n',
+    );
+    const { code, stderr } = await resolve(
+      `--config ${config} --map examples/image-map.json nginx`,
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain('[MAP_TOO_LARGE]');
+  });
+
   it.each([
     ['rewritten and kept images', `--config ${CONFIG} atlanhq/agent:1 nginx`, 0],
     ['an invalid image', `--config ${CONFIG} nginx atlanhq/A:1`, 1],

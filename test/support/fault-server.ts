@@ -51,7 +51,9 @@ export type StoreFault =
   | { readonly kind: 'garbage-error' }
   /** 200 with a body that is no map. */
   | { readonly kind: 'garbage-map' }
-  | { readonly kind: 'redirect'; readonly location: string };
+  | { readonly kind: 'redirect'; readonly location: string }
+  /** Writes what it is given, and then breaks the connection or answers 500 instead of saying so. */
+  | { readonly kind: 'lost-answer'; readonly how: 'reset' | 'error' };
 
 /** The errors that S3 names, as it sends them. */
 export const S3_ERRORS = {
@@ -221,7 +223,7 @@ export class FaultServer implements AsyncDisposable {
     const body = await buffer(request);
     const fault = this.#where.test(path) ? this.#fault : ({ kind: 'none' } as const);
     if (!(await this.#fail(fault, response, path))) {
-      if (method === 'PUT') this.#write(path, body, headers, response);
+      if (method === 'PUT') this.#write(path, body, headers, response, fault);
       else this.#read(path, searchParams.get('versionId'), headers, response);
     }
   }
@@ -234,6 +236,7 @@ export class FaultServer implements AsyncDisposable {
     const half = bytes.subarray(0, bytes.length / 2);
     switch (fault.kind) {
       case 'none':
+      case 'lost-answer':
         return false;
       case 'stall-headers':
         return true;
@@ -320,7 +323,13 @@ export class FaultServer implements AsyncDisposable {
     }
   }
 
-  #write(path: string, body: Buffer, headers: IncomingHttpHeaders, response: ServerResponse): void {
+  #write(
+    path: string,
+    body: Buffer,
+    headers: IncomingHttpHeaders,
+    response: ServerResponse,
+    fault: StoreFault,
+  ): void {
     const present = this.#objects.get(path)?.at(-1);
     const { 'if-match': replaces, 'if-none-match': creates } = headers;
     if (replaces !== undefined && present === undefined) {
@@ -332,6 +341,11 @@ export class FaultServer implements AsyncDisposable {
       sendError(response, 412, 'PreconditionFailed');
     } else {
       const { etag, versionId } = this.#store(path, body);
+      if (fault.kind === 'lost-answer') {
+        if (fault.how === 'reset') response.destroy();
+        else sendError(response, 500, 'InternalError');
+        return;
+      }
       response.writeHead(200, { etag, 'x-amz-version-id': versionId }).end();
     }
   }
