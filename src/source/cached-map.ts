@@ -275,7 +275,7 @@ export class CachedMap {
     }
     throw new RewriterError(
       'MAP_SIGNATURE_INVALID',
-      `the image map ${this.location} has no signature at ${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; publish it with map publish --sign-key`,
+      `the image map ${this.location} has no signature at ${this.location}${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; publish it with map publish --sign-key`,
     );
   }
 
