@@ -538,6 +538,18 @@ describe('values that contradict each other', () => {
     ],
     [/lies outside/, { config: { ...PREFIX, allowedTargets: ['registry.corp.example/mir'] } }],
     [
+      /would move again/,
+      {
+        config: {
+          ...PREFIX,
+          prefixes: [
+            { source: 'docker.io/atlanhq', target: 'registry.atlan.com/mirror' },
+            { source: 'registry.atlan.com', target: 'registry.corp.example' },
+          ],
+        },
+      },
+    ],
+    [
       /the source docker.io\/atlanhq twice/,
       {
         config: {
@@ -651,6 +663,12 @@ describe('values that look contradictory', () => {
     { service: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6'] } },
     { config: { ...PREFIX, containerRegistryBase: 'registry.corp.example:5000/' } },
     { config: { ...PREFIX, allowedTargets: ['other.example', 'registry.corp.example'] } },
+    {
+      config: {
+        ...PREFIX,
+        prefixes: [{ source: 'registry.atlan.com', target: 'registry.atlan.com/mirror' }],
+      },
+    },
     { config: { ...PREFIX, imageMap: { refreshInterval: '24h', timeout: '100ms' } } },
     {
       config: {
