@@ -18,6 +18,11 @@ interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly additionalProperties?: unknown;
   readonly items?: SchemaNode;
+  readonly required?: readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly SchemaNode[];
+  readonly minLength?: number;
+  readonly minItems?: number;
 }
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -33,10 +38,15 @@ function objectsIn(node: SchemaNode, path: string): (readonly [string, SchemaNod
 }
 
 describe('the chart', () => {
-  it('has the version of the program', () => {
+  it('has the version of the program, as the image has', () => {
     const { version, appVersion } = parse(read(`${CHART}/Chart.yaml`)) as Record<string, unknown>;
     const program = (JSON.parse(read('package.json')) as { version: string }).version;
-    expect({ version, appVersion }).toEqual({ version: program, appVersion: program });
+    const image = /^ARG VERSION=(.*)$/m.exec(read('Dockerfile'))?.[1];
+    expect({ version, appVersion, image }).toEqual({
+      version: program,
+      appVersion: program,
+      image: program,
+    });
   });
 
   it('explains each alert in the runbook', () => {
@@ -72,6 +82,23 @@ describe('the schema of the values', () => {
       .map(([path]) => path);
     // A volume has one key of many, which Kubernetes itself checks.
     expect(open).toEqual(['values.extraVolumes[]']);
+  });
+
+  it('needs every section, and every value that cannot be empty: null takes it away', () => {
+    const nodeAt = (keys: readonly string[]): SchemaNode =>
+      keys.reduce<SchemaNode>((node, key) => node.properties?.[key] ?? {}, schema);
+    const cannotBeEmpty = ({ type, anyOf, ...node }: SchemaNode): boolean =>
+      type === 'integer' ||
+      type === 'boolean' ||
+      anyOf !== undefined ||
+      node.enum?.includes('') === false ||
+      (node.minLength ?? node.minItems ?? 0) > 0;
+    for (const { path, standard } of listChartValues()) {
+      const keys = path.split('.');
+      const isNeeded = path === 'config' || standard === undefined || cannotBeEmpty(nodeAt(keys));
+      const { required = [] } = nodeAt(keys.slice(0, -1));
+      expect({ path, isNeeded: required.includes(keys.at(-1) ?? '') }).toEqual({ path, isNeeded });
+    }
   });
 
   it('has the schema of the program under config', () => {

@@ -1,10 +1,15 @@
+import { once } from 'node:events';
 import { globSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
-import { CHART } from '../../scripts/chart-docs.ts';
+import { CHART, listChartValues } from '../../scripts/chart-docs.ts';
 import { ROOT } from '../../scripts/docs.ts';
 import { parseConfig } from '../../src/config.ts';
+import { createAuthority } from '../support/certificates.ts';
 import {
   apply,
   copyImage,
@@ -57,10 +62,14 @@ interface PodSpec {
   readonly containers: readonly {
     readonly securityContext: object;
     readonly resources: { readonly limits?: object };
-    readonly env?: readonly { readonly name: string }[];
+    readonly args?: readonly string[];
+    readonly env?: readonly { readonly name: string; readonly value?: string }[];
     readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
   }[];
-  readonly volumes?: readonly { readonly name: string }[];
+  readonly volumes?: readonly {
+    readonly name: string;
+    readonly secret?: { readonly optional?: boolean };
+  }[];
 }
 
 interface Manifest {
@@ -69,11 +78,13 @@ interface Manifest {
   readonly metadata: {
     readonly name: string;
     readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly data?: Readonly<Record<string, string>>;
   readonly webhooks?: readonly Webhook[];
   readonly rules?: readonly object[];
+  readonly subjects?: readonly object[];
   readonly spec?: Readonly<Record<string, unknown>> & {
     readonly template?: {
       readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
@@ -82,15 +93,31 @@ interface Manifest {
   };
 }
 
-function helmArgs(values: Values, version: string): string[] {
+interface Install {
+  readonly version?: string;
+  readonly release?: string;
+  readonly namespace?: string;
+}
+
+function helmArgs(
+  values: Values,
+  { version = '1.36.0', release = RELEASE, namespace = NAMESPACE }: Install = {},
+): string[] {
   const file = typeof values.file === 'string' ? ['-f', values.file] : ['-f', '-'];
-  return ['template', RELEASE, CHART, '-n', NAMESPACE, '--kube-version', version, ...file];
+  return ['template', release, CHART, '-n', namespace, '--kube-version', version, ...file];
 }
 
 /** Renders the chart with some values, or with those of a file. */
-async function render(values: Values, version = '1.36.0'): Promise<Manifest[]> {
-  const text = await must('helm', helmArgs(values, version), JSON.stringify(values));
+async function render(values: Values, install?: Install): Promise<Manifest[]> {
+  const text = await must('helm', helmArgs(values, install), JSON.stringify(values));
   return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+}
+
+/** What Helm says about values that the chart refuses, beside `config`; null where it renders them. */
+async function refusal(values: Values, install?: Install): Promise<string | null> {
+  const input = JSON.stringify({ config: PREFIX, ...values });
+  const { code, stderr } = await run('helm', helmArgs({}, install), input);
+  return code === 0 ? null : stderr;
 }
 
 function one(manifests: readonly Manifest[], kind: string): Manifest {
@@ -156,7 +183,7 @@ describe.each(examples)('the values of ci/%s', (_name, file) => {
     ['v1.28.9-gke.1000000', true],
     ['1.36.0', true],
   ])('are rendered for Kubernetes %s', async (version, hasConditions) => {
-    const manifests = await render({ file }, version);
+    const manifests = await render({ file }, { version });
     for (const mode of ['enforce', 'audit'] as const) {
       expect('matchConditions' in webhookOf(manifests, mode)).toBe(hasConditions);
     }
@@ -370,14 +397,100 @@ describe('what is rendered', () => {
     ]);
   });
 
+  it('writes names and labels as strings, whatever they look like', async () => {
+    const manifests = await render(
+      { config: PREFIX, fullnameOverride: 'true', test: { namespace: '789' } },
+      { release: '123', namespace: '456' },
+    );
+    const { clientConfig } = webhookOf(manifests, 'enforce');
+    expect(clientConfig.service).toMatchObject({ name: 'true', namespace: '456' });
+    for (const { metadata } of manifests) {
+      const { name, namespace = '', labels = {} } = metadata;
+      const all = [name, namespace, ...Object.values(labels)];
+      expect(all.filter((each) => typeof each !== 'string')).toEqual([]);
+    }
+    const [subject] = one(manifests, 'ClusterRoleBinding').subjects ?? [];
+    expect(subject).toEqual({ kind: 'ServiceAccount', name: 'true', namespace: '456' });
+  });
+
   it('leaves out what does not fit the cluster or the number of replicas', async () => {
     const values = { config: PREFIX, replicas: 1, validatingAdmissionPolicy: { enabled: true } };
-    expect(kinds(await render(values, '1.29.0'))).not.toContain('ValidatingAdmissionPolicy');
-    expect(kinds(await render(values, '1.30.0'))).toContain('ValidatingAdmissionPolicy');
+    const kindsOn = async (version: string) => kinds(await render(values, { version }));
+    expect(await kindsOn('1.29.0')).not.toContain('ValidatingAdmissionPolicy');
+    expect(await kindsOn('1.30.0')).toContain('ValidatingAdmissionPolicy');
     expect(kinds(await render(values))).not.toContain('PodDisruptionBudget');
     expect(kinds(await render({ config: PREFIX, hostNetwork: true }))).not.toContain(
       'NetworkPolicy',
     );
+  });
+});
+
+describe('helm test', () => {
+  const existingSecret = { mode: 'existingSecret', existingSecret: 'tls' };
+  const webhook = { annotations: { 'cert-manager.io/inject-ca-from': 'sdr/webhook' } };
+  const settingsOf = ({ containers }: PodSpec): Record<string, unknown> => {
+    const [{ env = [] } = { env: [] }] = containers;
+    return JSON.parse(env.find(({ name }) => name === 'SETTINGS')?.value ?? '') as never;
+  };
+
+  it('makes a pod in the first of the namespaces that are rewritten in', async () => {
+    const namespaceFor = async (values: Values) =>
+      settingsOf(testPodOf(await render({ config: PREFIX, ...values }))).namespace;
+    const namespaces = ['apps', 'more'];
+    expect(await namespaceFor({})).toBe('');
+    expect(await namespaceFor({ webhook: { namespaces } })).toBe('apps');
+    expect(await namespaceFor({ webhook: { namespaces }, test: { namespace: 'more' } })).toBe(
+      'more',
+    );
+  });
+
+  it('takes the CA from the values, or else from the Secret, which need not have it', async () => {
+    const caOf = async (values: Values) =>
+      testPodOf(await render({ config: PREFIX, ...values })).volumes?.map(
+        ({ secret }) => secret?.optional,
+      );
+    const caBundle = '-----BEGIN CERTIFICATE-----\n';
+    expect(await caOf({})).toEqual([false]);
+    expect(await caOf({ tls: { mode: 'certManager' } })).toEqual([false]);
+    expect(await caOf({ tls: existingSecret, webhook })).toEqual([true]);
+    expect(await caOf({ tls: { ...existingSecret, caBundle } })).toBeUndefined();
+  });
+
+  it('passes without a CA, and fails with a wrong one', async () => {
+    const authority = await createAuthority();
+    const { cert, key } = await authority.issue('webhook', [`${RELEASE}.${NAMESPACE}.svc`]);
+    const patch = [{ op: 'replace', path: '/spec/containers/0/image', value: 'mirrored:1' }];
+    const encoded = Buffer.from(JSON.stringify(patch)).toString('base64');
+    const server = createServer({ cert, key }, (request, response) => {
+      void text(request).then((body) => {
+        const { uid } = (JSON.parse(body) as { request: { uid: string } }).request;
+        response.end(JSON.stringify({ response: { uid, allowed: true, patch: encoded } }));
+      });
+    });
+    server.listen(0, '127.0.0.1').unref();
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const testWith = async (values: Values) => {
+      const pod = testPodOf(await render({ config: PREFIX, service: { port }, ...values }));
+      const script = pod.containers[0]?.args?.[0]?.replace('40_000', '0') ?? '';
+      const settings = `SETTINGS=${JSON.stringify(settingsOf(pod))}`;
+      const host = `${RELEASE.toUpperCase()}_SERVICE_HOST=127.0.0.1`;
+      return run('env', [settings, host, process.execPath, '-e', script]);
+    };
+    const other = await createAuthority('other CA');
+
+    expect(await testWith({ tls: existingSecret, webhook })).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/not checked[^]*becomes mirrored:1/) as unknown,
+    });
+    expect(await testWith({ tls: { ...existingSecret, caBundle: authority.cert } })).toMatchObject({
+      code: 0,
+      stdout: expect.not.stringContaining('not checked') as unknown,
+    });
+    expect(await testWith({ tls: { ...existingSecret, caBundle: other.cert } })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('FAILED') as unknown,
+    });
   });
 });
 
@@ -394,18 +507,78 @@ describe('values that contradict each other', () => {
     [/webhook.namespaces does not/, { webhook: { namespaces: ['a'] }, test: { namespace: 'b' } }],
     [/tls.existingSecret is empty/, { tls: { mode: 'existingSecret' } }],
     [/tls.caBundle is empty/, { tls: existingSecret }],
+    [
+      /has none of a CA injector/,
+      { tls: existingSecret, webhook: { annotations: { 'example.com/owner': 'platform' } } },
+    ],
     [/tls.existingSecret is set, but/, { tls: { existingSecret: 'tls' } }],
+    [
+      /issuerRef has no name/,
+      { tls: { mode: 'certManager', certManager: { issuerRef: { kind: 'ClusterIssuer' } } } },
+    ],
+    [
+      /renewed for ever/,
+      { tls: { mode: 'certManager', certManager: { duration: '1h30m', renewBefore: '90m' } } },
+    ],
+    [/leafLifetime is 1s: set it between/, { tls: { selfManaged: { leafLifetime: '1s' } } }],
+    [/leafLifetime is 87600h/, { tls: { selfManaged: { leafLifetime: '87600h' } } }],
+    [/authorityLifetime is 876000h/, { tls: { selfManaged: { authorityLifetime: '876000h' } } }],
     [/issuerRef is set, but/, { tls: { certManager: { issuerRef: { name: 'a' } } } }],
     [/filled in by the chart/, { config: { ...PREFIX, server: { tls: { certFile: '/a' } } } }],
     [/there is no rule/, { config: { procurement: 'prefix' } }],
     [/there is no map/, { config: { procurement: 'map' } }],
+    [/ftp:\/\/x\/y: write s3/, { config: { procurement: 'map', imageMap: { url: 'ftp://x/y' } } }],
+    [/refreshInterval is 0s/, { config: { ...PREFIX, imageMap: { refreshInterval: '0s' } } }],
+    [/timeout is 2h/, { config: { ...PREFIX, imageMap: { timeout: '2h' } } }],
+    [/leave the scheme away/, { config: { ...PREFIX, containerRegistryBase: 'https://x' } }],
+    [/sources\[0\] is "a.b\/C"/, { config: { ...PREFIX, sources: ['a.b/C'] } }],
+    [
+      /write docker.io\/atlan$/m,
+      { config: { ...PREFIX, prefixes: [{ source: 'docker.io/atlanhq', target: 'atlan' }] } },
+    ],
+    [/lies outside/, { config: { ...PREFIX, allowedTargets: ['registry.corp.example/mir'] } }],
+    [
+      /would move again/,
+      {
+        config: {
+          ...PREFIX,
+          prefixes: [
+            { source: 'docker.io/atlanhq', target: 'registry.atlan.com/mirror' },
+            { source: 'registry.atlan.com', target: 'registry.corp.example' },
+          ],
+        },
+      },
+    ],
+    [
+      /the source docker.io\/atlanhq twice/,
+      {
+        config: {
+          ...PREFIX,
+          prefixes: [
+            { source: 'docker.io/atlanhq', target: 'registry.corp.example/a' },
+            { source: 'atlanhq', target: 'registry.corp.example/b' },
+          ],
+        },
+      },
+    ],
     [/mounted nowhere/, { config: { procurement: 'map', imageMap: { url: 'file:///a/b.json' } } }],
     [/mounted nowhere/, { config: { procurement: 'map', imageMap: { urlFile: '/a/url' } } }],
+    [/is a volume of the chart/, { extraVolumes: [{ name: 'config', emptyDir: {} }] }],
     [/extraVolumes does not/, { extraVolumeMounts: [{ name: 'a', mountPath: '/a' }] }],
     [/nothing outside/, { config: { ...PREFIX, ops: { host: '127.0.0.1' } } }],
     [/nobody knows/, { config: { ...PREFIX, server: { port: 0 } } }],
     [/set two ports/, { config: { ...PREFIX, server: { port: 8080 } } }],
+    [/are both 8080: set two ports/, { service: { port: 8080 } }],
+    [
+      /SingleStack, but/,
+      { service: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv4', 'IPv6'] } },
+    ],
+    [/value must be one of/, { dnsPolicy: 'None' }],
     [/name the one to use/, { serviceAccount: { create: false } }],
+    [
+      /annotate mine yourself/,
+      { serviceAccount: { create: false, name: 'mine', annotations: { a: 'b' } } },
+    ],
     [
       /silently win/,
       {
@@ -414,6 +587,16 @@ describe('values that contradict each other', () => {
       },
     ],
     [/could ever be replaced/, { rollingUpdate: { maxSurge: 0 } }],
+    [/could ever be replaced/, { rollingUpdate: { maxUnavailable: '0%', maxSurge: '0%' } }],
+    [
+      /2 of 2 replicas/,
+      { webhook: { failurePolicy: 'Fail' }, rollingUpdate: { maxUnavailable: 2 } },
+    ],
+    [
+      /100% of 2 replicas/,
+      { webhook: { failurePolicy: 'Fail' }, rollingUpdate: { maxUnavailable: '100%' } },
+    ],
+    [/enabled is false/, { networkPolicy: { enabled: false, egress: 'deny' } }],
     [/needs the API server/, { networkPolicy: { egress: 'deny' } }],
     [
       /comes over the network/,
@@ -438,12 +621,67 @@ describe('values that contradict each other', () => {
     [/additional properties .*'replica'/i, { replica: 2 }],
     [/additional properties .*'unmaped'/i, { config: { ...PREFIX, unmaped: 'deny' } }],
   ])('fail with a sentence: %s', async (sentence, values) => {
-    const input = JSON.stringify({ config: PREFIX, ...values });
-    const { code, stderr } = await run('helm', helmArgs({}, '1.36.0'), input);
-    expect({ code, stderr }).toEqual({
-      code: 1,
-      stderr: expect.stringMatching(sentence) as unknown,
-    });
+    expect(await refusal(values)).toMatch(sentence);
+  });
+
+  it.each([
+    ['my.rel', {}],
+    ['123', {}],
+    [RELEASE, { fullnameOverride: '1abc' }],
+    [RELEASE, { fullnameOverride: 'Webhook' }],
+  ])(
+    'fail with a sentence for a name that no Service can have: %s, %j',
+    async (release, values) => {
+      expect(await refusal(values, { release })).toMatch(/cannot name a Service/);
+    },
+  );
+
+  it('fail with a sentence where a section is null', async () => {
+    const paths = listChartValues().map(({ path }) => path);
+    const faults = await Promise.all(
+      paths.map(async (path) => {
+        const nothing = path
+          .split('.')
+          .reduceRight<unknown>((inside, key) => ({ [key]: inside }), null) as Values;
+        const said = await refusal(nothing);
+        return said === null || said.includes('missing propert') ? [] : [[path, said]];
+      }),
+    );
+    expect(faults.flat()).toEqual([]);
+  });
+});
+
+describe('values that look contradictory', () => {
+  it.each<Values>([
+    { rollingUpdate: { maxUnavailable: '0%', maxSurge: '25%' } },
+    { rollingUpdate: { maxUnavailable: '50%', maxSurge: 0 } },
+    { rollingUpdate: { maxUnavailable: '50%' }, webhook: { failurePolicy: 'Fail' } },
+    { tls: { mode: 'certManager', certManager: { duration: '1h30m', renewBefore: '1h' } } },
+    { tls: { selfManaged: { authorityLifetime: '87600h', leafLifetime: '1m' } } },
+    { tls: { selfManaged: { authorityLifetime: '60s', leafLifetime: '8760h' } } },
+    { metrics: { serviceMonitor: { enabled: true, interval: '1m30s' } } },
+    { service: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6'] } },
+    { config: { ...PREFIX, containerRegistryBase: 'registry.corp.example:5000/' } },
+    { config: { ...PREFIX, allowedTargets: ['other.example', 'registry.corp.example'] } },
+    {
+      config: {
+        ...PREFIX,
+        prefixes: [{ source: 'registry.atlan.com', target: 'registry.atlan.com/mirror' }],
+      },
+    },
+    { config: { ...PREFIX, imageMap: { refreshInterval: '24h', timeout: '100ms' } } },
+    {
+      config: {
+        ...PREFIX,
+        prefixes: [
+          { source: 'atlanhq', target: 'index.docker.io/mirror' },
+          { source: 'docker.io/atlanhq/', target: 'docker.io/mirror' },
+        ],
+      },
+    },
+  ])('are rendered where they are none, and the program takes them: %j', async (values) => {
+    const manifests = await render({ config: PREFIX, ...values });
+    expect(parseConfig(configText(manifests))).not.toHaveProperty('faults');
   });
 });
 
@@ -470,7 +708,7 @@ describe('a cluster', () => {
     const { serverVersion } = JSON.parse(await kubectl('version', '-o', 'json')) as {
       serverVersion: { gitVersion: string };
     };
-    const items = (await render({ file }, serverVersion.gitVersion))
+    const items = (await render({ file }, { version: serverVersion.gitVersion }))
       .filter(({ apiVersion }) => !OPTIONAL_GROUPS.some((group) => apiVersion.startsWith(group)))
       .map(inNamespace);
     // A pod is refused whose service account is not there, and a dry run leaves none.

@@ -12,7 +12,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* These must never change: the selector of a Deployment is immutable. */}}
 {{- define "sdr.selector" -}}
 app.kubernetes.io/name: sdr-image-rewriter
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "sdr.serviceAccount" -}}
@@ -42,12 +42,29 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{/* Not empty where an annotation, such as cert-manager's or OpenShift's, lets somebody else write caBundle. */}}
+{{- define "sdr.hasInjector" -}}
+{{- range $key, $_ := .Values.webhook.annotations -}}
+{{- if contains "/inject-" $key -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "sdr.cacheFolder" -}}/var/cache/sdr-image-rewriter{{- end -}}
 
-{{/* Seconds of a duration as the configuration writes them. */}}
+{{/* Seconds of a duration, also of one in several units: 1h30m. */}}
 {{- define "sdr.seconds" -}}
+{{- $seconds := 0.0 -}}
+{{- range regexFindAll "[0-9.]+[a-z]+" . -1 -}}
 {{- $unit := regexFind "[a-z]+$" . -}}
-{{- mulf (trimSuffix $unit . | float64) (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit) -}}
+{{- $amount := trimSuffix $unit . | float64 -}}
+{{- $seconds = addf $seconds (mulf $amount (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit)) -}}
+{{- end -}}
+{{- $seconds -}}
+{{- end -}}
+
+{{/* A number of replicas, or the number before the percent sign. */}}
+{{- define "sdr.amount" -}}
+{{- toString . | trimSuffix "%" | int -}}
 {{- end -}}
 
 {{/* The configuration file as YAML: config, and what only the chart knows. */}}
@@ -161,8 +178,8 @@ object.metadata.labels['sdr-image-rewriter.io/skip'] != 'true'
     caBundle: {{ $values.tls.caBundle | b64enc }}
     {{- end }}
     service:
-      name: {{ include "sdr.name" .root }}
-      namespace: {{ .root.Release.Namespace }}
+      name: {{ include "sdr.name" .root | quote }}
+      namespace: {{ .root.Release.Namespace | quote }}
       path: /{{ ternary "mutate" "audit" (eq .mode "enforce") }}
       port: {{ $values.service.port }}
   rules:
@@ -207,6 +224,21 @@ docker.io{{ trimPrefix $first $text }}
 {{- else -}}
 {{ $text }}
 {{- end -}}
+{{- end -}}
+
+{{/* Not empty for what may be such a prefix. */}}
+{{- define "sdr.isPrefix" -}}
+{{- $label := "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?" -}}
+{{- $host := printf "(%s([.]%s)*|\\[[a-fA-F0-9:]+\\])(:[0-9]+)?" $label $label -}}
+{{- $component := "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*" -}}
+{{- if regexMatch (printf "^%s(/%s)*$" $host $component) (include "sdr.prefix" .) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Not empty if a normalised prefix covers a normalised name, on a path boundary; called with a list of both. */}}
+{{- define "sdr.covers" -}}
+{{- $prefix := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- if or (eq $name $prefix) (hasPrefix (printf "%s/" $prefix) $name) -}}true{{- end -}}
 {{- end -}}
 
 {{/* The prefixes of what may be rewritten, normalised, as JSON. */}}
@@ -255,6 +287,11 @@ Behind a registry alone comes a path: registry.example:5000 is another registry 
 sum(({{ . }} unless {{ . }} offset 15m) or increase({{ . }}[15m])) > 0
 {{- end -}}
 
+{{/* Where helm test makes a pod by dry run; empty: nowhere. */}}
+{{- define "sdr.testNamespace" -}}
+{{- .Values.test.namespace | default (.Values.webhook.namespaces | default list | first) | default "" -}}
+{{- end -}}
+
 {{/*
 What helm test asks about, as JSON: an image in scope and, where the rules are known, whether it must be
 rewritten. A map is data that the chart does not see.
@@ -268,7 +305,7 @@ rewritten. A map is data that the chart does not see.
 {{- range .Values.config.prefixes -}}
 {{- $source := include "sdr.prefix" .source -}}
 {{- range $sources -}}
-{{- if and (not $isRewritten) (or (eq $source .) (hasPrefix (printf "%s/" .) $source)) -}}
+{{- if and (not $isRewritten) (include "sdr.covers" (list . $source)) -}}
 {{- $prefix = $source -}}
 {{- $isRewritten = true -}}
 {{- end -}}
