@@ -433,12 +433,12 @@ describe('helm test', () => {
     return JSON.parse(env.find(({ name }) => name === 'SETTINGS')?.value ?? '') as never;
   };
 
-  it('makes a pod in the first of the namespaces that are rewritten in', async () => {
+  it('makes a pod where it is told to, and without a cluster to look into nowhere else', async () => {
     const namespaceFor = async (values: Values) =>
       settingsOf(testPodOf(await render({ config: PREFIX, ...values }))).namespace;
     const namespaces = ['apps', 'more'];
     expect(await namespaceFor({})).toBe('');
-    expect(await namespaceFor({ webhook: { namespaces } })).toBe('apps');
+    expect(await namespaceFor({ webhook: { namespaces } })).toBe('');
     expect(await namespaceFor({ webhook: { namespaces }, test: { namespace: 'more' } })).toBe(
       'more',
     );
@@ -929,9 +929,18 @@ describe('a cluster', () => {
       expect(bundle).not.toBe('');
       await helmTest(RELEASE, NAMESPACE);
 
-      const denied = { ...values, config: { ...values.config, unmapped: 'deny' } };
+      const denied = {
+        ...values,
+        config: { ...values.config, unmapped: 'deny' },
+        webhook: { namespaces: ['not-made-yet', 'sdr-apps'] },
+        test: {},
+      };
       await must('helm', [...upgrade, '--timeout', '60s'], JSON.stringify(denied));
       expect(await caBundle()).toBe(bundle);
+      // The first one that is there and enforced.
+      expect(await must('helm', ['get', 'hooks', RELEASE, '-n', NAMESPACE])).toContain(
+        'namespace: "sdr-apps"',
+      );
       await helmTest(RELEASE, NAMESPACE);
 
       await must('helm', ['uninstall', RELEASE, '-n', NAMESPACE, '--wait', '--timeout', '90s']);

@@ -289,7 +289,17 @@ sum(({{ . }} unless {{ . }} offset 15m) or increase({{ . }}[15m])) > 0
 
 {{/* Where helm test makes a pod by dry run; empty: nowhere. */}}
 {{- define "sdr.testNamespace" -}}
-{{- .Values.test.namespace | default (.Values.webhook.namespaces | default list | first) | default "" -}}
+{{- $chosen := .Values.test.namespace -}}
+{{- if not $chosen -}}
+{{- range .Values.webhook.namespaces -}}
+{{- $found := lookup "v1" "Namespace" "" . -}}
+{{- $mode := dig "metadata" "labels" "sdr-image-rewriter.io/mode" "enforce" $found -}}
+{{- if and (not $chosen) $found (eq $mode "enforce") -}}
+{{- $chosen = . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $chosen -}}
 {{- end -}}
 
 {{/*
