@@ -8,6 +8,6 @@ if (major < LEAST_NODE) {
   );
   process.exitCode = 2;
 } else {
-  const { run } = await import('./program.ts');
+  const { run } = await import('./run.ts');
   process.exitCode = await run(process.argv);
 }

@@ -5,6 +5,7 @@ import { type Config, environment } from '../config.ts';
 import { createEventLog, type EventLog } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { createAuditor } from '../server/audit.ts';
+import { CertificateProbe } from '../server/certificate-probe.ts';
 import {
   type CertificateSource,
   fileCertificates,
@@ -13,7 +14,7 @@ import {
 } from '../server/certificates.ts';
 import { Drain } from '../server/drain.ts';
 import { listen, reachable } from '../server/listen.ts';
-import { buildOps, servedFingerprint } from '../server/ops.ts';
+import { buildOps } from '../server/ops.ts';
 import { Runtime } from '../server/runtime.ts';
 import { describeStatus } from '../server/status.ts';
 import type { ServingCertificate } from '../server/tls.ts';
@@ -59,13 +60,14 @@ export async function serve({ config: file, selfSigned }: ServeOptions): Promise
     log.write('info', 'tls.loaded', { notAfter: notAfter.toISOString(), fingerprint });
   };
 
+  const probe = new CertificateProbe();
   const ops = buildOps({
     registry: metrics.registry,
     status: () => describeStatus(runtime, served, drain.isDraining),
     readiness: async () => ({
       mapLoaded: runtime.policy !== undefined,
       notDraining: !drain.isDraining,
-      tlsServing: await showsCertificate(webhook, served),
+      tlsServing: await showsCertificate(probe, webhook, served),
       tlsTrusted: certificates.isTrusted(),
     }),
   });
@@ -123,12 +125,15 @@ function clientCheck({ server: { tls } }: Config): { subjects: readonly string[]
 }
 
 async function showsCertificate(
+  probe: CertificateProbe,
   webhook: WebhookServer | undefined,
   certificate: ServingCertificate | undefined,
 ): Promise<boolean> {
   const address = webhook?.server.address() as AddressInfo | null | undefined;
   return (
-    address != null && (await servedFingerprint(reachable(address))) === certificate?.fingerprint
+    address != null &&
+    certificate !== undefined &&
+    (await probe.shows(reachable(address), certificate.fingerprint))
   );
 }
 

@@ -1,10 +1,6 @@
-import { connect } from 'node:tls';
 import { fastify, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { Place } from './listen.ts';
 import { WITHOUT_SCHEMAS } from './without-schemas.ts';
-
-const PROBE_TIMEOUT = 3000;
 
 /** What readiness depends on; never on S3 once a map was loaded. */
 export interface Readiness {
@@ -41,18 +37,4 @@ export function buildOps({ readiness, status, registry }: OpsOptions): FastifyIn
   );
   app.get('/status', () => status());
   return app;
-}
-
-/** The SHA-256 fingerprint of the certificate that a TLS port shows; undefined where none answers within 3 s. */
-export function servedFingerprint({ host, port }: Place): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, rejectUnauthorized: false, timeout: PROBE_TIMEOUT });
-    const finish = (fingerprint: string | undefined): void => {
-      socket.destroy();
-      resolve(fingerprint);
-    };
-    socket.once('secureConnect', () => finish(socket.getPeerCertificate().fingerprint256));
-    socket.once('timeout', () => finish(undefined));
-    socket.once('error', () => finish(undefined));
-  });
 }

@@ -131,7 +131,12 @@ export class Runtime {
     this.#makePolicy();
     const settings = mapSettings(this.#config);
     if (this.#map === undefined) {
-      this.#map = new CachedMap({ source, settings, observer: this.#observer() });
+      this.#map = new CachedMap({
+        source,
+        settings,
+        observer: this.#observer(),
+        isServing: () => this.#policy !== undefined,
+      });
       await this.#map.start();
     } else {
       await this.#map.reconfigure(source, settings);

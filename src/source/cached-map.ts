@@ -9,7 +9,8 @@ import type { MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
 import { timeoutError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
-import { runInSlices } from './slices.ts';
+import type { Steps } from '../core/steps.ts';
+import { LONG_SLICE, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
 
 export interface CachedMapSettings extends MapGuards {
@@ -74,12 +75,16 @@ const BACKOFF_LIMIT = 300_000;
 /** Whoever asks more often than this wants to know soon that an outage is over. */
 const BACKOFF_LEAST_INTERVAL = 10_000;
 const FIRST_INTERVAL = 2000;
+/** Milliseconds from when the map of the cache is in use to the first read. */
+const FIRST_READ_PAUSE = 100;
 const JITTER = 0.2;
 
 export interface CachedMapOptions {
   readonly source: MapSource;
   readonly settings: CachedMapSettings;
   readonly observer: MapObserver;
+  /** Whether reviews are answered already, and so wait while a map is checked. */
+  readonly isServing?: () => boolean;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter. */
   readonly random?: () => number;
@@ -93,6 +98,7 @@ export class CachedMap {
   #source: MapSource;
   #settings: CachedMapSettings;
   readonly #observer: MapObserver;
+  readonly #isServing: () => boolean;
   readonly #clock: Clock;
   readonly #random: () => number;
 
@@ -109,10 +115,11 @@ export class CachedMap {
   #stopWatching: (() => void) | undefined;
   #isRunning = false;
 
-  constructor({ source, settings, observer, clock, random }: CachedMapOptions) {
+  constructor({ source, settings, observer, isServing, clock, random }: CachedMapOptions) {
     this.#source = source;
     this.#settings = settings;
     this.#observer = observer;
+    this.#isServing = isServing ?? (() => true);
     this.#clock = clock ?? systemClock;
     this.#random = random ?? Math.random;
   }
@@ -150,6 +157,10 @@ export class CachedMap {
     await this.#source.prepare?.().catch(() => undefined);
     // A cache that cannot be used is as good as none.
     await this.#useCache().catch(() => undefined);
+    if (this.#current !== undefined) {
+      // To load the client of a source can take 90 ms at once, in which nobody learns that this one is ready.
+      await sleep(FIRST_READ_PAUSE);
+    }
     await this.refresh();
   }
 
@@ -212,7 +223,7 @@ export class CachedMap {
     if (loaded instanceof RewriterError) {
       return;
     }
-    const counts = await runInSlices(countChanges(undefined, loaded.rules));
+    const counts = await this.#run(countChanges(undefined, loaded.rules));
     // A source that says that it changed may have been quicker.
     if (generation === this.#generation && this.#current === undefined) {
       this.#seen = { etag: cached.etag, fault: undefined };
@@ -293,15 +304,15 @@ export class CachedMap {
   async #accept({ bytes, etag }: ReadBytes): Promise<LoadedMap | RewriterError> {
     const settings = this.#settings;
     const hashSeed = randomInt(2 ** 32);
-    const rules = await runInSlices(imageMapSteps(bytes, settings.maxBytes, hashSeed));
+    const rules = await this.#run(imageMapSteps(bytes, settings.maxBytes, hashSeed));
     // Serials and sizes of another location say nothing about this one.
     const isSamePlace = this.#current?.identity.location === this.location;
     const current = isSamePlace ? this.#current?.rules : undefined;
-    const faults = await runInSlices(successorSteps(rules, current, settings));
+    const faults = await this.#run(successorSteps(rules, current, settings));
     if (hasFaults(rules) || faults.length > 0) {
       return mapError(faults, this.location);
     }
-    const digest = await runInSlices(sha256Steps(bytes));
+    const digest = await this.#run(sha256Steps(bytes));
     return {
       rules,
       identity: {
@@ -312,6 +323,10 @@ export class CachedMap {
       sha256: digest,
       loadedAt: this.#clock.now(),
     };
+  }
+
+  #run<Result>(steps: Steps<Result>): Promise<Result> {
+    return this.#isServing() ? runInSlices(steps) : runInSlices(steps, LONG_SLICE);
   }
 
   async #take(reading: MapReading): Promise<void> {
@@ -341,7 +356,7 @@ export class CachedMap {
       this.#observer.unchanged();
       return;
     }
-    const counts = await runInSlices(countChanges(this.#current?.rules, outcome.rules));
+    const counts = await this.#run(countChanges(this.#current?.rules, outcome.rules));
     if (generation === this.#generation) {
       this.#succeed();
       this.#use({ loaded: outcome, from: 'source', ...counts });
