@@ -44,19 +44,20 @@ export class EntryTable {
   /** Returns the number of the entry; `repositoryLength` characters of its key are the repository. */
   add(entry: MapEntry, repositoryLength: number): number {
     const { kind, key, target, canonicalTarget, path } = entry;
-    const [pinned, sourceDigest] =
-      entry.kind === 'image' ? [entry.pinned, entry.sourceDigest] : [false, undefined];
+    const isPinned = entry.kind === 'image' && entry.pinned;
+    const sourceDigest = entry.kind === 'image' ? entry.sourceDigest : undefined;
     this.#reserve(this.#size + 1);
+    const records = this.#records;
+    const at = this.#size * RECORD_SIZE;
     const canonical = this.#share(CANONICAL_TARGET, canonicalTarget);
-    const record = [
-      KINDS.indexOf(kind) | (pinned ? PINNED : 0) | (repositoryLength << REPOSITORY_SHIFT),
-      this.#texts.add(key),
-      target === canonicalTarget ? canonical : this.#share(TARGET, target),
-      canonical,
-      sourceDigest === undefined ? NO_TEXT : this.#share(SOURCE_DIGEST, sourceDigest),
-      this.#texts.add(path),
-    ];
-    this.#records.set(record, this.#size * RECORD_SIZE);
+    records[at + FLAGS] =
+      KINDS.indexOf(kind) | (isPinned ? PINNED : 0) | (repositoryLength << REPOSITORY_SHIFT);
+    records[at + KEY] = this.#texts.add(key);
+    records[at + TARGET] = target === canonicalTarget ? canonical : this.#share(TARGET, target);
+    records[at + CANONICAL_TARGET] = canonical;
+    records[at + SOURCE_DIGEST] =
+      sourceDigest === undefined ? NO_TEXT : this.#share(SOURCE_DIGEST, sourceDigest);
+    records[at + PATH] = this.#texts.add(path);
     this.#size += 1;
     return this.#size - 1;
   }

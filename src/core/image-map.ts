@@ -108,10 +108,12 @@ export function* imageMapSteps(
   const reading = readMapLines(bytes, maxBytes, hashSeed);
   let step = reading.next();
   while (step.done !== true) {
-    for (const [index, line] of step.value.entries()) {
+    let unrested = 0;
+    for (const line of step.value) {
       builder.add(line);
       // An image may have any number of aliases.
-      if (index % LINES_PER_STEP === 0) yield;
+      unrested += 1;
+      if (unrested % LINES_PER_STEP === 0) yield;
     }
     yield;
     step = reading.next();

@@ -20,6 +20,7 @@ const LOWER_T = 0x74;
 const LOWER_U = 0x75;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
+const FIRST_BEYOND_ASCII = 0x80;
 
 /** By byte. A set takes ten times as long to ask, and names in `managedFields` are full of escapes. */
 const IS_ESCAPED = tableOf('"\\/bfnrt');
@@ -139,6 +140,17 @@ export function endOfString(text: Uint8Array, start: number): number {
     }
     at = endOfEscape(text, at);
   }
+}
+
+/** The end of a string whose text is the one in the bytes: `FAULT` where it has an escape or is not ASCII. */
+export function endOfPlainString(text: Uint8Array, start: number): number {
+  let at = start + 1;
+  let byte = text[at] ?? 0;
+  while (byte !== QUOTE && byte !== BACKSLASH && byte >= SPACE && byte < FIRST_BEYOND_ASCII) {
+    at += 1;
+    byte = text[at] ?? 0;
+  }
+  return byte === QUOTE ? at + 1 : FAULT;
 }
 
 function endOfEscape(text: Uint8Array, start: number): number {

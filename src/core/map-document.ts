@@ -88,6 +88,7 @@ export function* readMapLines(
 }
 
 const NOTHING: readonly MapLine[] = [];
+const NO_TEXTS: readonly string[] = [];
 
 /** The ways in which an element of a flat list may name its two ends. */
 const KEY_PAIRS = [
@@ -216,21 +217,26 @@ class DocumentReader {
 
   #readImage(element: Record<string, unknown>, path: string): void {
     this.#noteUnknownKeys(Object.keys(element), IMAGE_KEYS, path);
-    const [sourcePath, targetPath] = [`${path}.source`, `${path}.target`];
+    const sourcePath = `${path}.source`;
+    const targetPath = `${path}.target`;
     const source = this.#text(element.source, sourcePath);
     const target = this.#text(element.target, targetPath);
-    const sourceDigest = this.#digest(element.sourceDigest, `${path}.sourceDigest`);
-    const aliases = this.#texts(element.aliases, `${path}.aliases`);
-    this.#texts(element.platforms, `${path}.platforms`);
+    const sourceDigest =
+      element.sourceDigest === undefined
+        ? undefined
+        : this.#digest(element.sourceDigest, `${path}.sourceDigest`);
+    const aliases = this.#texts(element, 'aliases', path);
+    this.#texts(element, 'platforms', path);
     if (target === undefined) {
       return;
     }
     if (source !== undefined) {
       this.#add('image', source, sourcePath, target, targetPath, sourceDigest);
     }
-    aliases.forEach((alias, index) =>
-      this.#add('image', alias, `${path}.aliases[${index}]`, target, targetPath, sourceDigest),
-    );
+    for (let index = 0; index < aliases.length; index += 1) {
+      const alias = aliases[index] ?? '';
+      this.#add('image', alias, `${path}.aliases[${index}]`, target, targetPath, sourceDigest);
+    }
   }
 
   #readName(kind: 'repository' | 'prefix', element: Record<string, unknown>, path: string): void {
@@ -349,13 +355,15 @@ class DocumentReader {
     return value;
   }
 
-  #texts(value: unknown, path: string): string[] {
+  #texts(element: Record<string, unknown>, key: string, at: string): readonly string[] {
+    const value = element[key];
     if (value === undefined) {
-      return [];
+      return NO_TEXTS;
     }
+    const path = `${at}.${key}`;
     if (!Array.isArray(value)) {
       this.fault('MAP_SHAPE_INVALID', path, `${describe(value)} is not a list of strings`);
-      return [];
+      return NO_TEXTS;
     }
     return value.flatMap((each, index) => this.#text(each, childPath(path, index)) ?? []);
   }

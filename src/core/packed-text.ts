@@ -158,7 +158,8 @@ export class TextIndex {
     const slots = new Uint32Array(Math.max(2 * old.length, 2 * FIRST_CAPACITY));
     const mask = slots.length - 1;
     for (let from = 0; from < old.length; from += 2) {
-      const [hash, number] = [old[from] ?? 0, old[from + 1] ?? 0];
+      const hash = old[from] ?? 0;
+      const number = old[from + 1] ?? 0;
       if (number > 0) {
         let slot = (hash << 1) & mask;
         while (slots[slot + 1] !== 0) {

@@ -1,5 +1,6 @@
 import {
   asciiOf,
+  endOfPlainString,
   endOfSpace,
   endOfValue,
   FAULT,
@@ -8,10 +9,8 @@ import {
   startOfNext,
 } from './json-end.ts';
 
-const SPACE = 0x20;
 const QUOTE = 0x22;
 const OPEN_ARRAY = 0x5b;
-const BACKSLASH = 0x5c;
 const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
@@ -174,15 +173,4 @@ function memberAt(
     }
   }
   return undefined;
-}
-
-/** The end of a string; `FAULT` where it has an escape, so that its text is not the one in the bytes. */
-function endOfPlainString(bytes: Uint8Array, start: number): number {
-  let at = start + 1;
-  let byte = bytes[at] ?? 0;
-  while (byte !== QUOTE && byte !== BACKSLASH && byte >= SPACE) {
-    at += 1;
-    byte = bytes[at] ?? 0;
-  }
-  return byte === QUOTE ? at + 1 : FAULT;
 }
