@@ -12,11 +12,7 @@ export class CertificateProbe {
   /** Whether the port shows the certificate of that SHA-256 fingerprint, or did so within the last second. */
   async shows(place: Place, fingerprint: string): Promise<boolean> {
     const [now, shown] = [performance.now(), this.#shown];
-    if (
-      shown?.fingerprint === fingerprint &&
-      shown.port === place.port &&
-      now - shown.at < TRUST
-    ) {
+    if (shown?.fingerprint === fingerprint && shown.port === place.port && now - shown.at < TRUST) {
       return true;
     }
     if ((await shownFingerprint(place)) !== fingerprint) {
