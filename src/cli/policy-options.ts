@@ -4,9 +4,10 @@ import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
 import { parseDocument, stringify } from 'yaml';
 import { type Config, CONFIG_API_VERSION, environment, policySettings } from '../config.ts';
-import { RewriterError } from '../core/errors.ts';
+import { isInvalid, RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
+import { parseTargetPrefix } from '../core/prefix-rules.ts';
 import { checkConfig, mapSettings } from '../server/runtime.ts';
 import { CachedMap } from '../source/cached-map.ts';
 import { createSource } from '../source/create-source.ts';
@@ -56,6 +57,10 @@ function refuseSharedInput(args: readonly string[], options: Record<string, unkn
 
 /** The configuration with the command line's options in it. Throws a `RewriterError`. */
 export async function loadConfig({ config, map, base }: PolicyOptions): Promise<Config> {
+  const target = base === undefined ? undefined : parseTargetPrefix(base);
+  if (target !== undefined && isInvalid(target)) {
+    throw new RewriterError('USAGE', `--base cannot be used: ${target.message}`);
+  }
   const text = config === undefined ? WITHOUT_FILE : await readTextFile(config);
   const name = config ?? 'of the command line';
   const document = map === undefined && base === undefined ? undefined : readValue(text);
