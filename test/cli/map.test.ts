@@ -126,7 +126,7 @@ describe('map lint', () => {
     const elsewhere = await workspace.write('a.yaml', config('allowedTargets: [other.example]'));
     const foreign = await run(`lint --output json --config ${elsewhere} ${EXAMPLE}`);
     expect(foreign.code).toBe(1);
-    expect(jsonLines(foreign)[0]?.faults).toHaveLength(7);
+    expect(jsonLines(foreign)[0]?.faults).toHaveLength(6);
     expect(foreign.stdout).toContain('MAP_TARGET_FORBIDDEN');
 
     const small = await workspace.write('b.yaml', config('imageMap: {maxBytes: 100}'));
