@@ -153,6 +153,7 @@ export class CachedMap {
    */
   async start(): Promise<void> {
     this.#isRunning = true;
+    const generation = this.#generation;
     this.#watch();
     await this.#source.prepare?.().catch(() => undefined);
     // A cache that cannot be used is as good as none.
@@ -161,7 +162,10 @@ export class CachedMap {
       // To load the client of a source can take 90 ms at once, in which nobody learns that this one is ready.
       await sleep(FIRST_READ_PAUSE);
     }
-    await this.refresh();
+    // Whoever stopped or reconfigured it meanwhile has taken care of that.
+    if (generation === this.#generation) {
+      await this.refresh();
+    }
   }
 
   stop(): void {

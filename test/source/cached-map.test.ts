@@ -715,6 +715,17 @@ describe('the cache', () => {
     expect(source.requests.map((request) => request.etag)).toEqual([etag]);
   });
 
+  it('is followed by no read where the map was stopped as soon as it was in use', async () => {
+    const { map, source, told } = benchOf({ cache: cacheOf(documentOf(3)) });
+    source.put(documentOf(4));
+    const started = map.start();
+    for (let turns = 0; turns < 10 && map.current === undefined; turns += 1) await turn();
+    map.stop();
+    await started;
+    expect(source.requests).toEqual([]);
+    expect(told).toEqual(['loaded 3 from cache +4 -0 ~0']);
+  });
+
   it('is confirmed by a place that still has that version', async () => {
     const { map, source, told } = benchOf({ cache: cacheOf(documentOf(3)) });
     source.put(documentOf(3), etag);
