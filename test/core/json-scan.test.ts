@@ -231,6 +231,33 @@ describe('outlineJson', () => {
     ]);
   });
 
+  it('rests in a long list inside of an object as well', () => {
+    const aliases = Array.from({ length: 20_000 }, () => 'text');
+    const steps = outlineJson(bytesOf([{ aliases }]), [], LIMIT, 0);
+    expect([...steps].length).toBeGreaterThan(10);
+  });
+
+  it.each([
+    ['[{"a":"1","b":"2"},{"a":"1","a":"2"}]', ['$[1].a']],
+    ['[{"a":"1"},{"b":["x"],"a":"1","b":["y"]}]', ['$[1].b']],
+    ['[{"a":"1"},{"\\u0061":"1","a":"2"}]', ['$[1].a']],
+    ['[{"a":"1"},{"ä":"1","ä":"2"}]', ['$[1]["ä"]']],
+    ['[{"aa":"1","a":"2","aaa":"3"}]', []],
+    [
+      '[{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1","i":"1","a":"2"}]',
+      ['$[0].a'],
+    ],
+  ])('finds names that stand twice among plain objects: %s', (text, paths) => {
+    expect(findDuplicateKeys(text, LIMIT)).toEqual(paths);
+  });
+
+  it.each(['[{"a":"1"},{"a":"1",}]', '[{"a":"1"}{"b":"2"}]', '[{"a":"1"},]', '[{"a":["1",]}]'])(
+    'refuses what is no JSON among plain objects: %s',
+    (text) => {
+      expect(() => outlineOf(bytesOfText(text))).toThrow(SyntaxError);
+    },
+  );
+
   it('rests many times in a long text', () => {
     const steps = outlineJson(bytesOf(Array.from({ length: 20_000 }, () => 'text')), [], LIMIT, 0);
     expect([...steps].length).toBeGreaterThan(10);
