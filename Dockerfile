@@ -5,7 +5,7 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
-COPY scripts/build.ts scripts/sbom.ts scripts/
+COPY scripts/build.ts scripts/sbom.ts scripts/unused.ts scripts/
 COPY src src
 RUN npm run build && node scripts/sbom.ts > dist/sbom.cdx.json
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Agent, request } from 'node:https';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
@@ -163,8 +163,6 @@ async function readHeaders(path: string): Promise<Record<string, string>> {
     );
   }
   const headers = parsed as Record<string, string>;
-  // As an import, `node:http` loads the whole of `fetch` too: 12 ms and 5 MiB of every start.
-  const { validateHeaderName, validateHeaderValue } = await import('node:http');
   for (const [name, value] of Object.entries(headers)) {
     try {
       validateHeaderName(name);

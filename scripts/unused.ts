@@ -1,2 +1,2 @@
 // In the place of packages that the program never calls; see build.ts.
-module.exports = {};
+export {};
