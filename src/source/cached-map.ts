@@ -5,11 +5,11 @@ import { hasFaults, type ImageMap, imageMapSteps } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
 import { type MapGuards, successorSteps } from '../core/map-guard.ts';
 import type { MapIdentity } from '../core/policy.ts';
+import type { Steps } from '../core/steps.ts';
 import type { MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
 import { timeoutError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
-import type { Steps } from '../core/steps.ts';
 import { LONG_SLICE, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
 
