@@ -107,8 +107,12 @@ export function parseReference(text: string): Reference | Invalid {
 
 /** What is wrong with a reference that only the line breaks behind it keep from being one. */
 function lineBreakFault(text: string): string | undefined {
-  const rest = text.replace(/[\r\n]+$/, '');
-  return rest === text || isInvalid(parseReference(rest))
+  // A regular expression would look at each run of line breaks once for every break in it.
+  let end = text.length;
+  while (text[end - 1] === '\n' || text[end - 1] === '\r') {
+    end -= 1;
+  }
+  return end === text.length || isInvalid(parseReference(text.slice(0, end)))
     ? undefined
     : `${quote(text)} ends in a line break: in YAML write |- in place of |, and >- in place of >`;
 }
