@@ -366,9 +366,12 @@ class MapBuilder {
         this.#table.kind(number) === 'image'
           ? this.#nextOfImage(number)
           : this.#nextOfName(number, moved);
+      if (next === undefined) {
+        continue;
+      }
       const path = targetPathOf(this.#table.path(number));
       // Aliases share the target of their image.
-      if (next !== undefined && faults.at(-1)?.path !== path) {
+      if (faults.at(-1)?.path !== path) {
         const target = quote(this.#table.target(number));
         const message = `the target ${target} is itself a source: see ${next}`;
         faults.push({ code: 'MAP_TARGET_IS_SOURCE', path, message });

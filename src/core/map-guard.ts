@@ -68,9 +68,12 @@ function* forbiddenTargets({ table }: ImageMap, allowedTargets: readonly Prefix[
     yield;
     const target = table.canonicalTarget(number);
     const name = table.kind(number) === 'image' ? repositoryOf(target) : target;
+    if (allowed.longest(name) !== undefined) {
+      continue;
+    }
     const path = targetPathOf(table.path(number));
     // Aliases share the target of their image.
-    if (allowed.longest(name) === undefined && faults.at(-1)?.path !== path) {
+    if (faults.at(-1)?.path !== path) {
       const message = `the target ${quote(table.target(number))} lies outside allowedTargets (${scope})`;
       faults.push({ code: 'MAP_TARGET_FORBIDDEN', path, message });
     }
