@@ -180,8 +180,8 @@ export async function expandInput(images: readonly string[]): Promise<string[]> 
   const expanded: string[] = [];
   for (const image of images) {
     if (image === '-') {
-      const lines = (await readInput('-')).toString('utf8').split(/\r?\n/);
-      expanded.push(...lines.filter((line) => line.trim() !== ''));
+      const lines = (await readInput('-')).toString('utf8').split('\n');
+      expanded.push(...lines.map((line) => line.trim()).filter((line) => line !== ''));
     } else {
       expanded.push(image);
     }

@@ -46,7 +46,7 @@ export function addResolveCommand(program: Command, finish: (exitCode: number) =
     .option('--explain', 'tell every rule that was looked at, and why it applies or not', false);
   addPolicyOptions(command, 'table').action(async (images: string[], options: ResolveOptions) => {
     const policy = await loadPolicy(options);
-    const resolutions = (await readImages(images)).map((image) => resolveImage(policy, image));
+    const resolutions = (await expandInput(images)).map((image) => resolveImage(policy, image));
     process.stdout.write(render(resolutions, policy, options));
     const hasFault = resolutions.some(
       ({ outcome }) =>
@@ -54,16 +54,6 @@ export function addResolveCommand(program: Command, finish: (exitCode: number) =
     );
     finish(hasFault ? 1 : 0);
   });
-}
-
-/** As they stand on the command line; lines of standard input without the blanks around them. */
-async function readImages(images: readonly string[]): Promise<string[]> {
-  const expanded: string[] = [];
-  for (const image of images) {
-    const lines = await expandInput([image]);
-    expanded.push(...(image === '-' ? lines.map((line) => line.trim()) : lines));
-  }
-  return expanded;
 }
 
 function render(

@@ -237,14 +237,12 @@ function concatenation(files: readonly RewrittenFile[]): string {
   if (only !== undefined && files.length === 1) {
     return only.text;
   }
-  return files
-    .map((file) => {
-      // In a stream of YAML, JSON objects do not follow one another without a marker.
-      return { text: splitJsonObjects(file.text).join('\n---\n') };
-    })
-    .map(({ text }, index, texts) => {
+  // In a stream of YAML, JSON objects do not follow one another without a marker.
+  const texts = files.map(({ text }) => splitJsonObjects(text).join('\n---\n'));
+  return texts
+    .map((text, index) => {
       if (index === 0) return text;
-      const before = texts[index - 1]?.text ?? '';
+      const before = texts[index - 1] ?? '';
       const newline = before === '' || before.endsWith('\n') ? '' : '\n';
       // A byte order mark belongs at the beginning of a stream, and a directive behind the end of a document.
       const rest = text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
