@@ -1,5 +1,13 @@
 import { SKIP_LABEL } from './exemption.ts';
-import { items, members, type Selection, parseSelected, WHOLE } from './selected-json.ts';
+import {
+  inParts,
+  items,
+  members,
+  type Selection,
+  parseSelected,
+  type TellEnd,
+  WHOLE,
+} from './selected-json.ts';
 
 const CONTAINERS = items(members({ name: WHOLE, image: WHOLE }));
 const VOLUMES = items(members({ name: WHOLE, image: members({ reference: WHOLE }) }));
@@ -11,6 +19,8 @@ const POD = members({
     namespace: WHOLE,
     labels: members({ [SKIP_LABEL]: WHOLE }),
     annotations: WHOLE,
+    // Has the time in it, and is else the same in all pods of a template.
+    managedFields: inParts(items(members({ fieldsV1: members({}) }))),
     ownerReferences: items(members({ kind: WHOLE, name: WHOLE, controller: WHOLE })),
   }),
   spec: members({
@@ -40,7 +50,10 @@ const REVIEW: Selection = members({
   }),
 });
 
-/** Parses an AdmissionReview as far as `admit` looks at it; `bytes` is the text. Throws a `SyntaxError`. */
-export function parseReview(text: string, bytes: Uint8Array): unknown {
-  return parseSelected(text, bytes, REVIEW);
+/**
+ * Parses an AdmissionReview as far as `admit` looks at it; `bytes` is the text, and `tellEnd` is asked about
+ * what is passed over. Throws a `SyntaxError`.
+ */
+export function parseReview(text: string, bytes: Uint8Array, tellEnd?: TellEnd): unknown {
+  return parseSelected(text, bytes, REVIEW, tellEnd);
 }

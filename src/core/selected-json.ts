@@ -21,6 +21,8 @@ export interface Selection {
   readonly members?: readonly Member[];
   /** Of each item of a list. */
   readonly items?: Selection;
+  /** Whether nothing of it is kept. */
+  readonly isLeftOut?: boolean;
 }
 
 interface Member {
@@ -30,6 +32,9 @@ interface Member {
 }
 
 export const WHOLE: Selection = {};
+
+/** Tells the end of a value, as `endOfValue` does. */
+export type TellEnd = (text: Uint8Array, start: number) => number;
 
 /** Selects members of an object by their names, which are ASCII. */
 export function members(selections: Readonly<Record<string, Selection>>): Selection {
@@ -45,16 +50,26 @@ export function items(selection: Selection): Selection {
   return { items: selection };
 }
 
+/** Keeps nothing of a member, but asks about each part that is not selected by itself where it ends. */
+export function inParts(selection: Selection): Selection {
+  return { ...selection, isLeftOut: true };
+}
+
 /**
  * Parses of a JSON text what is selected, and checks the rest without making anything of it: the value
  * of `JSON.parse`, less the members that are not selected. A value that is no object or list where
  * one was expected is there as it is. So is all of an unusual text: with characters past ASCII or an
  * escape in a name, or nested deeply. Throws the `SyntaxError` of `JSON.parse`. `bytes` is the text in
- * UTF-8: a typed array is read at twice the speed of a string.
+ * UTF-8: a typed array is read at twice the speed of a string. `tellEnd` is asked about what is passed over.
  */
-export function parseSelected(text: string, bytes: Uint8Array, selection: Selection): unknown {
+export function parseSelected(
+  text: string,
+  bytes: Uint8Array,
+  selection: Selection,
+  tellEnd: TellEnd = endOfValue,
+): unknown {
   if (text.length === bytes.length) {
-    const parser = new Parser(text, bytes);
+    const parser = new Parser(text, bytes, tellEnd);
     const value = parser.parse(selection);
     if (parser.hasEnded) {
       return value;
@@ -66,11 +81,13 @@ export function parseSelected(text: string, bytes: Uint8Array, selection: Select
 class Parser {
   readonly #text: string;
   readonly #bytes: Uint8Array;
+  readonly #tellEnd: TellEnd;
   #at = 0;
 
-  constructor(text: string, bytes: Uint8Array) {
+  constructor(text: string, bytes: Uint8Array, tellEnd: TellEnd) {
     this.#text = text;
     this.#bytes = bytes;
+    this.#tellEnd = tellEnd;
   }
 
   /** Whether all of the text was parsed; what was parsed means nothing where not. */
@@ -109,10 +126,13 @@ class Parser {
       const value = startBehindName(bytes, end);
       const member = memberAt(bytes, at + 1, end - at - 2, selected);
       if (member === undefined) {
-        at = endOfSpace(bytes, endOfValue(bytes, value));
+        at = endOfSpace(bytes, this.#tellEnd(bytes, value));
       } else {
         this.#at = value;
-        object[member.name] = this.#value(member.selection);
+        const part = this.#value(member.selection);
+        if (member.selection.isLeftOut !== true) {
+          object[member.name] = part;
+        }
         at = endOfSpace(bytes, this.#at);
       }
       if (bytes[at] === CLOSE_OBJECT) {

@@ -3,7 +3,7 @@ import { type ErrorCode, isInvalid } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Mode } from '../core/verdict.ts';
 import type { Auditor } from './audit.ts';
-import { decodeForAdmission, encodeReview } from './review-codec.ts';
+import { createAdmissionDecoder, encodeReview } from './review-codec.ts';
 
 /** What goes back over HTTP: a review, or `{code, message}`. */
 export interface Answer {
@@ -27,6 +27,8 @@ export function createAnswerer(policy: () => Policy | undefined, auditor: Audito
     auditor.failed(code, detail);
     return { status, body: JSON.stringify({ code, message }) };
   };
+
+  const decodeForAdmission = createAdmissionDecoder();
 
   const decide = (body: Buffer, mode: Mode): Answer => {
     const started = performance.now();

@@ -1,6 +1,7 @@
 import type { AdmissionResponse } from '../core/admission.ts';
 import type { Invalid } from '../core/errors.ts';
 import { parseReview } from '../core/review-reader.ts';
+import { SeenValues } from './seen-values.ts';
 
 type Decoded = { readonly review: unknown } | Invalid;
 
@@ -10,8 +11,9 @@ export function decodeReview(body: Buffer): Decoded {
 }
 
 /** As `decodeReview`, less what `admit` does not look at; that would cost half of an answer's time. */
-export function decodeForAdmission(body: Buffer): Decoded {
-  return decode(body, (text) => parseReview(text, body));
+export function createAdmissionDecoder(): (body: Buffer) => Decoded {
+  const seen = new SeenValues();
+  return (body) => decode(body, (text) => parseReview(text, body, seen.tellEnd));
 }
 
 function decode(body: Buffer, parse: (text: string) => unknown): Decoded {

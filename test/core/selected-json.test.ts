@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { endOfValue } from '../../src/core/json-end.ts';
 import { isRecord } from '../../src/core/json-path.ts';
-import { items, members, parseSelected, WHOLE } from '../../src/core/selected-json.ts';
+import { inParts, items, members, parseSelected, WHOLE } from '../../src/core/selected-json.ts';
 
 const PERSON = members({ name: WHOLE, tags: items(members({ key: WHOLE })) });
 
@@ -106,6 +107,19 @@ describe('parseSelected', () => {
     ['characters past ASCII', '{"name":"ä","x":1}', { name: 'ä', x: 1 }],
   ])('makes all of a text with %s', (_title, text, value) => {
     expect(parse(text)).toEqual(value);
+  });
+
+  it('asks about the parts of what it leaves out, and keeps nothing of them', () => {
+    const text = '{"name":"a","log":[{"at":1,"what":{"a":{"b":2},"c":[3]}}],"d":{}}';
+    const selection = members({ name: WHOLE, log: inParts(items(members({ what: members({}) }))) });
+    const asked: string[] = [];
+    const value = parseSelected(text, Buffer.from(text), selection, (bytes, start) => {
+      const end = endOfValue(bytes, start);
+      asked.push(text.slice(start, end));
+      return end;
+    });
+    expect(value).toEqual({ name: 'a' });
+    expect(asked).toEqual(['1', '{"b":2}', '[3]', '{}']);
   });
 
   it('reads invalid UTF-8 as JSON.parse of the decoded text does', () => {
