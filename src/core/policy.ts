@@ -1,5 +1,6 @@
 import { type ErrorCode, isInvalid } from './errors.ts';
 import type { ImageEntry, ImageMap, MapEntry, NameEntry } from './image-map.ts';
+import { keepDecisions } from './known-decisions.ts';
 import { covers, parsePrefix, type Prefix, PrefixTable } from './prefix-rules.ts';
 import {
   canonicalText,
@@ -140,6 +141,7 @@ export interface Policy {
 
 export function createPolicy(settings: PolicySettings): Policy {
   const decider = new Decider(settings);
+  const decideKnown = keepDecisions((image) => decider.decide(image));
   const { procurement, unmapped, imagePullSecrets, annotate } = settings;
   return {
     procurement,
@@ -147,7 +149,8 @@ export function createPolicy(settings: PolicySettings): Policy {
     imagePullSecrets,
     annotate,
     map: settings.map?.identity,
-    decide: (image, trace) => decider.decide(image, trace),
+    decide: (image, trace) =>
+      trace === undefined ? decideKnown(image) : decider.decide(image, trace),
   };
 }
 
