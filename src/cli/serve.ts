@@ -14,6 +14,7 @@ import {
 } from '../server/certificates.ts';
 import { Drain } from '../server/drain.ts';
 import { listen, reachable } from '../server/listen.ts';
+import { keepNextTickFast } from '../server/next-tick.ts';
 import { buildOps } from '../server/ops.ts';
 import { Runtime } from '../server/runtime.ts';
 import { describeStatus } from '../server/status.ts';
@@ -36,6 +37,7 @@ export interface ServeOptions {
 
 /** Starts the webhook; a signal ends it. The one place where the server's parts are put together. */
 export async function serve({ config: file, selfSigned }: ServeOptions): Promise<void> {
+  keepNextTickFast();
   const path = resolve(file);
   const log = createEventLog('info');
   const metrics = createMetrics();

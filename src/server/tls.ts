@@ -37,12 +37,8 @@ export function checkCertificate(
   minVersion: TlsFiles['minVersion'],
   clientCA?: string,
 ): ServingCertificate {
-  const context: SecureContextOptions = {
-    cert,
-    key,
-    minVersion,
-    ...(clientCA !== undefined && { ca: clientCA }),
-  };
+  // Without any list, Node.js would load its own 150 authorities: 2 MiB that check nothing here.
+  const context: SecureContextOptions = { cert, key, minVersion, ca: clientCA ?? [] };
   try {
     const leaf = new X509Certificate(cert);
     // OpenSSL itself refuses a key that does not belong to the certificate.
