@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createSecureContext, type TLSSocket } from 'node:tls';
 import type { AnswerCheck } from './answer-check.ts';
-import type { SampleReview } from './reviews.ts';
+import { reviewsInTurn, type SampleReview } from './reviews.ts';
 
 const OK = Buffer.from('HTTP/1.1 200 ');
 const HEAD_END = Buffer.from('\r\n\r\n');
@@ -11,12 +11,16 @@ const CONTEXT = createSecureContext();
 /** Where reviews go, and what is to come back. */
 export interface Target {
   readonly port: number;
-  /** The whole HTTP request. */
-  readonly request: Buffer;
+  /** Whole HTTP requests, which every connection sends in turn. */
+  readonly requests: readonly Buffer[];
   readonly check: AnswerCheck;
 }
 
 export function buildTarget(port: number, review: SampleReview, check: AnswerCheck): Target {
+  return { port, requests: reviewsInTurn(review).map(httpRequest), check };
+}
+
+function httpRequest(body: Buffer): Buffer {
   const head = [
     'POST /mutate?timeout=5s HTTP/1.1',
     'host: localhost',
@@ -24,9 +28,9 @@ export function buildTarget(port: number, review: SampleReview, check: AnswerChe
     'accept: application/json, */*',
     'accept-encoding: gzip',
     'content-type: application/json',
-    `content-length: ${review.body.length}`,
+    `content-length: ${body.length}`,
   ].join('\r\n');
-  return { port, request: Buffer.concat([Buffer.from(head), HEAD_END, review.body]), check };
+  return Buffer.concat([Buffer.from(head), HEAD_END, body]);
 }
 
 /**
@@ -37,6 +41,7 @@ export function buildTarget(port: number, review: SampleReview, check: AnswerChe
 export class Connection {
   readonly #target: Target;
   readonly #socket: TLSSocket;
+  #sent = 0;
   #received: Buffer | undefined;
   /** The latest right body, and what it said. */
   #checked: { readonly body: Buffer; readonly answer: string } | undefined;
@@ -67,7 +72,10 @@ export class Connection {
   /** Sends the review; resolves to what the answer said, undefined where it was wrong. One at a time. */
   ask(): Promise<string | undefined> {
     this.#pending = Promise.withResolvers();
-    if (this.#fault === undefined) this.#socket.write(this.#target.request);
+    const { requests } = this.#target;
+    const request = requests[this.#sent % requests.length] ?? '';
+    this.#sent += 1;
+    if (this.#fault === undefined) this.#socket.write(request);
     else this.#pending.reject(this.#fault);
     return this.#pending.promise;
   }

@@ -5,6 +5,8 @@ export interface Plan {
   readonly seconds: number;
   /** Seconds of load before each of them. */
   readonly warmUp: number;
+  /** Seconds of load before the first of them, in which V8 compiles what is used most. */
+  readonly compiling: number;
   /** How often each subject has its turn, at full load and at half of it. */
   readonly rounds: number;
   /** The same for new connections, and for reviews of several sizes. */
@@ -17,6 +19,7 @@ export const FULL: Plan = {
   name: 'full',
   seconds: 3,
   warmUp: 0.5,
+  compiling: 4,
   rounds: 5,
   sideRounds: 3,
   starts: 11,
@@ -28,6 +31,7 @@ export const QUICK: Plan = {
   name: 'quick',
   seconds: 0.8,
   warmUp: 0.2,
+  compiling: 3,
   rounds: 3,
   sideRounds: 2,
   starts: 5,

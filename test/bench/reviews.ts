@@ -13,6 +13,10 @@ export interface SampleReview {
   readonly rewrites: number;
 }
 
+/** Pods that start at one time: so many, of as many Deployments as `TEMPLATES`, in turn. */
+const PODS = 16;
+const TEMPLATES = 4;
+
 interface Container {
   readonly name: string;
   readonly env: readonly object[];
@@ -31,6 +35,23 @@ interface Review {
 /** What a kube-apiserver sent when a Deployment started a pod. */
 export function capturedReview(): SampleReview {
   return sample(readFileSync(CAPTURED), 1);
+}
+
+/**
+ * The review for one pod after the other. They differ as pods of several Deployments do: in what is made
+ * up for each pod, the name of a volume, and in what is of its template, the ReplicaSet and a variable.
+ */
+export function reviewsInTurn({ body }: SampleReview): Buffer[] {
+  const text = body.toString();
+  return Array.from({ length: PODS }, (_, pod) => {
+    const template = pod % TEMPLATES;
+    const changed = text
+      .replaceAll(/kube-api-access-\w{3}/g, `kube-api-access-${String(pod).padStart(3, '0')}`)
+      .replaceAll(/f486fcc8\w/g, `f486fcc8${template}`)
+      .replaceAll(/-35328297407\w/g, `-35328297407${template}`)
+      .replaceAll(/(?<="value":")mysq\w/g, `mysq${template}`);
+    return Buffer.from(changed);
+  });
 }
 
 /** The captured review with its main container so many times. */

@@ -9,6 +9,7 @@ import {
   capturedReview,
   IMAGE,
   reviewOfBytes,
+  reviewsInTurn,
   reviewWithContainers,
   type SampleReview,
 } from './reviews.ts';
@@ -46,6 +47,22 @@ describe('the reviews of the benchmark', () => {
   it.each([4_000, 16_000, 1_000_000, 2_900_000])('have about %d bytes when asked', (bytes) => {
     const { length } = reviewOfBytes(bytes).body;
     expect(Math.abs(length - bytes)).toBeLessThan(150);
+  });
+});
+
+describe('the reviews that are sent in turn', () => {
+  const inTurn = reviewsInTurn(capturedReview());
+
+  it('are sixteen, no two alike, and of one length', () => {
+    expect(new Set(inTurn.map(String)).size).toBe(16);
+    expect(new Set(inTurn.map(({ length }) => length))).toEqual(
+      new Set([capturedReview().body.length]),
+    );
+  });
+
+  it('are all answered alike', () => {
+    const answers = inTurn.map((body) => answerTo({ ...capturedReview(), body }, prefixPolicy));
+    expect(new Set(answers)).toEqual(new Set([answerTo(capturedReview(), prefixPolicy)]));
   });
 });
 

@@ -19,13 +19,13 @@ const BYTES = [4_000, 16_000, 64_000, 256_000, 1_000_000, 2_900_000];
 /** What a review costs by the number of its containers, and by its size. */
 export async function measureScaling(
   testbed: Testbed,
-  { sideRounds, warmUp, seconds }: Plan,
+  { sideRounds, warmUp, compiling, seconds }: Plan,
 ): Promise<Pick<Report, 'containers' | 'bodies'>> {
   await using running = await testbed.start('prefix');
   const { cpu } = running.process;
   // The first loads would pay for compiling what the later ones use.
   const options = { connections: CONNECTIONS, seconds, warmUp, cpu };
-  await fullLoad(running.target(capturedReview()), options);
+  await fullLoad(running.target(capturedReview()), { ...options, seconds: compiling });
 
   const measure = async (reviews: readonly SampleReview[]): Promise<ScalingRow[]> => {
     const table = await inRounds(sideRounds, reviews, (review) =>

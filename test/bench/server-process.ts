@@ -7,6 +7,8 @@ import { nodeCommand } from './processors.ts';
 const NEWLINE = 0x0a;
 const PATIENCE = 60_000;
 const POLL_INTERVAL = 1;
+/** What a machine of developers sets and a container does not: memory and time for certificates. */
+const NOT_INHERITED = { NODE_EXTRA_CA_CERTS: undefined, NODE_OPTIONS: undefined };
 
 export interface StartOptions {
   /** Arguments of Node.js. */
@@ -37,7 +39,7 @@ export class ServerProcess implements AsyncDisposable {
       'inherit',
       ...(hasChannel ? ['ipc' as const] : []),
     ];
-    this.child = spawn(command, rest, { stdio, env: { ...process.env, ...env } });
+    this.child = spawn(command, rest, { stdio, env: { ...process.env, ...NOT_INHERITED, ...env } });
     this.#exited = once(this.child, 'exit');
     this.child.stdout?.on('data', (chunk: Buffer) => {
       for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) {

@@ -9,6 +9,7 @@ import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
 import type { Testbed } from './testbed.ts';
 
 const CONNECTIONS = [8, 64];
+const WARMING_CONNECTIONS = 8;
 const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
 const HANDSHAKE_SUBJECTS: readonly Subject[] = ['floor', 'fastify', 'prefix'];
 const HANDSHAKES_AT_ONCE = 8;
@@ -31,6 +32,10 @@ export async function measureUnderLoad(
     await sleep(SETTLE);
     const idle = contenders.map((contender) => contender.memory().now);
 
+    say('load until what is used most is compiled');
+    for (const contender of contenders) {
+      await contender.full(WARMING_CONNECTIONS, { ...plan, seconds: plan.compiling });
+    }
     const throughput: ThroughputRow[] = [];
     for (const connections of CONNECTIONS) {
       say(`full load, ${connections} connections`);
