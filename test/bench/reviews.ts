@@ -6,16 +6,16 @@ const CAPTURED = 'test/fixtures/admission-reviews/create-deployment-pod.json';
 export const IMAGE = 'atlanhq/atlan-mysql-app:main-97b8c95';
 export const FULL_IMAGE = `docker.io/${IMAGE}`;
 
+/** Pods that start at one time: so many, of as many Deployments as `TEMPLATES`, in turn. */
+const PODS = 16;
+const TEMPLATES = 4;
+
 /** A review to send, and how many of its images are to be rewritten. */
 export interface SampleReview {
   readonly uid: string;
   readonly body: Buffer;
   readonly rewrites: number;
 }
-
-/** Pods that start at one time: so many, of as many Deployments as `TEMPLATES`, in turn. */
-const PODS = 16;
-const TEMPLATES = 4;
 
 interface Container {
   readonly name: string;
