@@ -1,5 +1,12 @@
 import { childPath } from './json-path.ts';
-import { endOfPlainString, endOfSpace, FAULT, startBehindName, startOfNext } from './json-end.ts';
+import {
+  endOfPlainString,
+  endOfSpace,
+  endOfString,
+  FAULT,
+  startBehindName,
+  startOfNext,
+} from './json-end.ts';
 import { TextIndex } from './packed-text.ts';
 import type { Steps } from './steps.ts';
 
@@ -103,7 +110,7 @@ export function* outlineJson(
   limit: number,
   hashSeed: number,
 ): Steps<JsonOutline> {
-  const begin = skipSpace(bytes, startsWithMark(bytes) ? BYTE_ORDER_MARK.length : 0);
+  const begin = endOfSpace(bytes, startsWithMark(bytes) ? BYTE_ORDER_MARK.length : 0);
   const members = new Map<string, number>();
   const duplicates: string[] = [];
   const stack: Frame[] = [];
@@ -111,7 +118,7 @@ export function* outlineJson(
   let expects: 'value' | 'first value' | 'key' | 'first key' | 'next' = 'value';
   let pause = STRIDE;
 
-  for (let at = begin; ; at = skipSpace(bytes, at)) {
+  for (let at = begin; ; at = endOfSpace(bytes, at)) {
     if (at >= pause) {
       pause = at + STRIDE;
       yield;
@@ -136,9 +143,9 @@ export function* outlineJson(
       const place = at;
       const end = checkString(bytes, place);
       const key = readString(bytes, place, end);
-      at = skipSpace(bytes, end);
+      at = endOfSpace(bytes, end);
       if (bytes[at] !== COLON) throw unexpected(bytes, at, '":"');
-      at = skipSpace(bytes, at + 1);
+      at = endOfSpace(bytes, at + 1);
       if (frame?.keys !== undefined) {
         frame.position = key;
         if (!frame.keys.add(key, place) && duplicates.length < limit) {
@@ -261,7 +268,7 @@ function standsAmong(
 
 /** The elements of a list in a text that was checked; lists among them stay unread. */
 export function* listElements(bytes: Uint8Array, list: JsonContainer): Generator {
-  let at = skipSpace(bytes, list.start + 1);
+  let at = endOfSpace(bytes, list.start + 1);
   while (bytes[at] !== CLOSE_LIST) {
     if (bytes[at] !== OPEN_OBJECT) {
       yield readValue(bytes, at);
@@ -283,11 +290,11 @@ export function* objectMembers(
   bytes: Uint8Array,
   object: JsonContainer,
 ): Generator<readonly [string, unknown]> {
-  let at = skipSpace(bytes, object.start + 1);
+  let at = endOfSpace(bytes, object.start + 1);
   while (bytes[at] !== CLOSE_OBJECT) {
     const end = endOfString(bytes, at);
     const key = readString(bytes, at, end);
-    at = skipSpace(bytes, skipSpace(bytes, end) + 1);
+    at = startBehindName(bytes, end);
     yield [key, readValue(bytes, at)];
     at = nextItem(bytes, endOfValue(bytes, at));
   }
@@ -312,21 +319,10 @@ function startsWithMark(bytes: Uint8Array): boolean {
   return BYTE_ORDER_MARK.every((byte, index) => bytes[index] === byte);
 }
 
-function skipSpace(bytes: Uint8Array, start: number): number {
-  let at = start;
-  for (;;) {
-    const byte = bytes[at];
-    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
-      return at;
-    }
-    at += 1;
-  }
-}
-
 /** The place of the next element or key, or of the bracket behind the last one. */
 function nextItem(bytes: Uint8Array, end: number): number {
-  const at = skipSpace(bytes, end);
-  return bytes[at] === COMMA ? skipSpace(bytes, at + 1) : at;
+  const at = endOfSpace(bytes, end);
+  return bytes[at] === COMMA ? endOfSpace(bytes, at + 1) : at;
 }
 
 /** The place behind a value of a text that was checked. */
@@ -348,14 +344,6 @@ function endOfValue(bytes: Uint8Array, start: number): number {
     }
   } while (depth > 0);
   return at;
-}
-
-function endOfString(bytes: Uint8Array, start: number): number {
-  let at = start + 1;
-  while (bytes[at] !== QUOTE) {
-    at += bytes[at] === BACKSLASH ? 2 : 1;
-  }
-  return at + 1;
 }
 
 /** The place behind a number, `true`, `false` or `null`. */

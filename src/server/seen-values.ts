@@ -34,7 +34,7 @@ export class SeenValues {
     }
     const place = placeOf(text, start);
     const value = this.#values[place] ?? NOTHING;
-    if (value !== NOTHING && readsAt(text, start, value)) {
+    if (value !== NOTHING && isAt(text, start, value)) {
       return start + value.length;
     }
     const end = endOfValue(text, start);
@@ -48,7 +48,8 @@ export class SeenValues {
   };
 }
 
-function readsAt(text: Uint8Array, start: number, value: Uint8Array): boolean {
+/** Whether the value stands at `start`; in native code, since it is long. */
+function isAt(text: Uint8Array, start: number, value: Uint8Array): boolean {
   const end = start + value.length;
   return (
     // Tells most values apart in less time than all of their bytes.
