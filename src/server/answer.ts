@@ -15,8 +15,11 @@ export interface Answer {
 }
 
 export interface Answerer {
-  /** Answers the body of a request. Never throws: a fault of this program is a 500. */
-  readonly answer: (body: Buffer, mode: Mode) => Answer;
+  /**
+   * Answers the body of a request, which was complete at `since`, by `performance.now()`. Never throws: a
+   * fault of this program is a 500.
+   */
+  readonly answer: (body: Buffer, mode: Mode, since: number) => Answer;
   /** `detail` is for the log alone. */
   readonly failure: (status: number, code: ErrorCode, message: string, detail?: string) => Answer;
 }
@@ -30,8 +33,7 @@ export function createAnswerer(policy: () => Policy | undefined, auditor: Audito
 
   const decodeForAdmission = createAdmissionDecoder();
 
-  const decide = (body: Buffer, mode: Mode): Answer => {
-    const started = performance.now();
+  const decide = (body: Buffer, mode: Mode, since: number): Answer => {
     const inUse = policy();
     if (inUse === undefined) {
       const message = 'no image map was loaded yet; see /status on the operations port';
@@ -46,15 +48,15 @@ export function createAnswerer(policy: () => Policy | undefined, auditor: Audito
       return failure(400, admission.code, admission.message);
     }
     const text = encodeReview(admission.response);
-    auditor.answered(admission.record, mode, performance.now() - started);
+    auditor.answered(admission.record, mode, performance.now() - since);
     return { status: 200, body: text };
   };
 
   return {
     failure,
-    answer(body, mode) {
+    answer(body, mode, since) {
       try {
-        return decide(body, mode);
+        return decide(body, mode, since);
       } catch (error) {
         const { message, stack } = error as Error;
         return failure(500, 'INTERNAL', message, stack);

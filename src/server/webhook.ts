@@ -14,6 +14,7 @@ import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Mode } from '../core/verdict.ts';
 import { type Answer, createAnswerer } from './answer.ts';
+import { AnswerQueue, type Asked } from './answer-queue.ts';
 import type { Auditor } from './audit.ts';
 import type { ServingCertificate } from './tls.ts';
 import { WITHOUT_SCHEMAS } from './without-schemas.ts';
@@ -48,6 +49,12 @@ export interface WebhookOptions {
   readonly requestTimeout?: number;
 }
 
+interface Unanswered extends Asked {
+  readonly response: ServerResponse;
+  readonly body: Buffer;
+  readonly mode: Mode;
+}
+
 export type WebhookServer = FastifyInstance<Server>;
 
 /** Builds the HTTPS server that the API server calls, without listening. Answers without any I/O. */
@@ -78,21 +85,10 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
   const send = (reply: FastifyReply, given: Answer): FastifyReply =>
     reply.code(given.status).headers(headersOf(given)).send(given.body);
 
-  const unsent: { readonly response: ServerResponse; readonly given: Answer }[] = [];
-  const sendAll = (): void => {
-    for (const { response, given } of unsent.splice(0)) {
-      sendPlain(response, given);
-    }
-  };
-  /**
-   * At the end of this turn of the event loop. To wake up a caller that sleeps costs as much as half of a
-   * decision; one that gets several answers in a row is woken once.
-   */
-  const sendSoon = (response: ServerResponse, given: Answer): void => {
-    if (unsent.push({ response, given }) === 1) {
-      setImmediate(sendAll);
-    }
-  };
+  const queue = new AnswerQueue<Unanswered, Answer>(
+    ({ body, mode, since }) => answer(body, mode, since),
+    ({ response }, given) => sendPlain(response, given),
+  );
 
   const answerPlain = (request: IncomingMessage, response: ServerResponse): boolean => {
     const mode = modeOfPlain(request);
@@ -100,7 +96,7 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     if (mode === undefined || isRefused) {
       return false;
     }
-    readBody(request, (body) => sendSoon(response, answer(body, mode)));
+    readBody(request, (body) => queue.add({ response, body, mode, since: performance.now() }));
     return true;
   };
 
@@ -140,8 +136,10 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
       done(clientFault(request.raw.socket, clients.subjects));
     });
   }
-  const answerOther = (request: FastifyRequest, reply: FastifyReply, mode: Mode): FastifyReply =>
-    send(reply, answer(Buffer.isBuffer(request.body) ? request.body : NO_BODY, mode));
+  const answerOther = (request: FastifyRequest, reply: FastifyReply, mode: Mode): FastifyReply => {
+    const body = Buffer.isBuffer(request.body) ? request.body : NO_BODY;
+    return send(reply, answer(body, mode, performance.now()));
+  };
   app.post('/mutate', (request, reply) => answerOther(request, reply, 'enforce'));
   app.post('/audit', (request, reply) => answerOther(request, reply, 'audit'));
   app.setNotFoundHandler((request, reply) => {

@@ -375,6 +375,27 @@ describe('the webhook over HTTPS', () => {
     socket.destroy();
   });
 
+  it('gives each of many callers that ask at once the answer to its own review', async () => {
+    const names = Array.from({ length: 60 }, (_, index) => `at-once-${index}`);
+    const answers = await Promise.all(
+      names.map((name) => {
+        const pod = { spec: { containers: [{ name: 'c', image: `atlanhq/${name}:1` }] } };
+        return client.send('/mutate', podReview(pod, { uid: name }));
+      }),
+    );
+    expect(
+      answers.map(({ body }) => {
+        const { uid, operations } = parseAnswer(body);
+        return [uid, operations[0]];
+      }),
+    ).toEqual(
+      names.map((name) => {
+        const value = `${MIRROR}/atlanhq/${name}:1`;
+        return [name, { op: 'replace', path: '/spec/containers/0/image', value }];
+      }),
+    );
+  });
+
   it('keeps a connection for longer than the API server does', async () => {
     const { headers } = await client.send('/mutate', fixture('update-label-only'));
     const [, seconds] = /timeout=(\d+)/.exec(String(headers['keep-alive'])) ?? [];
