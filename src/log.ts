@@ -193,8 +193,8 @@ interface ByteDestination {
 }
 
 /**
- * One write for many lines, which wait as one text: under load a buffer and a write for each would take
- * as long as all else about a line.
+ * One write for many lines: under load a buffer and a write for each would take as long as all else about
+ * a line.
  */
 function createStandardOutput(): DestinationStream & { flush(): Promise<void> } {
   const output = pino.destination({
@@ -206,14 +206,16 @@ function createStandardOutput(): DestinationStream & { flush(): Promise<void> } 
     minLength: 1,
     maxWrite: 2 * WRITE_LENGTH,
   }) as unknown as ByteDestination;
-  let waiting = '';
+  let waiting: string[] = [];
+  let length = 0;
   let timer: NodeJS.Timeout | undefined;
   const handOver = (): void => {
     clearTimeout(timer);
     timer = undefined;
-    if (waiting !== '') {
-      output.write(Buffer.from(waiting));
-      waiting = '';
+    if (length > 0) {
+      output.write(Buffer.from(waiting.join('')));
+      waiting = [];
+      length = 0;
     }
   };
   process.once('exit', () => {
@@ -222,8 +224,9 @@ function createStandardOutput(): DestinationStream & { flush(): Promise<void> } 
   });
   return {
     write(line) {
-      waiting += line;
-      if (waiting.length >= WRITE_LENGTH) {
+      waiting.push(line);
+      length += line.length;
+      if (length >= WRITE_LENGTH) {
         handOver();
       } else {
         timer ??= setTimeout(handOver, WRITE_INTERVAL);
