@@ -3,7 +3,7 @@ import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isRecord } from '../core/json-path.ts';
 import { sha256Steps } from './digest.ts';
-import { runInSlices } from './slices.ts';
+import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 
 /** A good map as it was read, kept over a restart. */
 export interface CachedBytes {
@@ -62,7 +62,7 @@ async function writeDurably(path: string, cached: CachedBytes): Promise<void> {
   const header: Header = {
     location,
     etag,
-    sha256: await runInSlices(sha256Steps(bytes)),
+    sha256: await runInSlices(sha256Steps(bytes), BESIDE_REVIEWS),
     signature: signature === undefined ? null : Buffer.from(signature).toString('base64'),
     savedAt,
   };
@@ -82,7 +82,10 @@ async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   const end = file.indexOf(NEWLINE);
   const header: unknown = JSON.parse(file.toString('utf8', 0, end));
   const bytes = file.subarray(end + 1);
-  if (!isHeader(header) || header.sha256 !== (await runInSlices(sha256Steps(bytes)))) {
+  if (
+    !isHeader(header) ||
+    header.sha256 !== (await runInSlices(sha256Steps(bytes), BEFORE_REVIEWS))
+  ) {
     return undefined;
   }
   const { location, etag, signature, savedAt } = header;

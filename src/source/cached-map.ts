@@ -10,7 +10,7 @@ import type { MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
 import { timeoutError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
-import { LONG_SLICE, runInSlices } from './slices.ts';
+import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
 
 export interface CachedMapSettings extends MapGuards {
@@ -330,7 +330,7 @@ export class CachedMap {
   }
 
   #run<Result>(steps: Steps<Result>): Promise<Result> {
-    return this.#isServing() ? runInSlices(steps) : runInSlices(steps, LONG_SLICE);
+    return runInSlices(steps, this.#isServing() ? BESIDE_REVIEWS : BEFORE_REVIEWS);
   }
 
   async #take(reading: MapReading): Promise<void> {

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
 import { sha256Steps } from './digest.ts';
 import { enlarge, timeoutError, tooLarge } from './read-body.ts';
-import { runInSlices } from './slices.ts';
+import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 import { watchFiles } from './watch-file.ts';
 
@@ -15,7 +15,7 @@ export function createFileSource(path: string): MapSource {
     location: `file://${path}`,
     async read({ etag, maxBytes, signal, signed }) {
       const bytes = await readBounded(path, maxBytes, signal);
-      const digest = await runInSlices(sha256Steps(bytes));
+      const digest = await runInSlices(sha256Steps(bytes), BESIDE_REVIEWS);
       if (digest === etag) {
         return { kind: 'unchanged' };
       }

@@ -84,7 +84,7 @@ export interface SwapRow {
   /** The slowest answer around a swap: median of the swaps, and worst of all. */
   readonly pause: number;
   readonly worstPause: number;
-  /** The slowest answer in as much time without a swap: what the machine does by itself. */
+  /** The slowest answer in as much time without a swap, median of as many: what the machine does by itself. */
   readonly quietPause: number;
   /** What the server itself saw: `nodejs_eventloop_lag_max_seconds`, median of the swaps. */
   readonly eventLoopLag: number;

@@ -142,7 +142,7 @@ function memorySection({ memory }: Report): Section {
 function swapSection({ swaps, plan }: Report): Section {
   return {
     title: 'Another map',
-    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
+    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
     head: [
       'map',
       'MiB',
