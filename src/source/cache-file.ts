@@ -3,7 +3,7 @@ import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isRecord } from '../core/json-path.ts';
 import { sha256Steps } from './digest.ts';
-import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
+import { BEFORE_REVIEWS, BESIDE_REVIEWS, type Pace, runInSlices } from './slices.ts';
 
 /** A good map as it was read, kept over a restart. */
 export interface CachedBytes {
@@ -31,6 +31,8 @@ interface Header {
 }
 
 const NEWLINE = 0x0a;
+/** Short slices: certificate and ports are waited for at the same time. */
+const WHILE_STARTING: Pace = { ...BEFORE_REVIEWS, slice: BESIDE_REVIEWS.slice };
 
 /** One line of JSON about the map, then its bytes. Written aside and renamed, so a crash leaves the old one. */
 export function createCacheFile(path: string): MapCache {
@@ -84,7 +86,7 @@ async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   const bytes = file.subarray(end + 1);
   if (
     !isHeader(header) ||
-    header.sha256 !== (await runInSlices(sha256Steps(bytes), BEFORE_REVIEWS))
+    header.sha256 !== (await runInSlices(sha256Steps(bytes), WHILE_STARTING))
   ) {
     return undefined;
   }
