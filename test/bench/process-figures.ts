@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Of user and system time in /proc, on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
@@ -6,6 +6,19 @@ const TICKS_PER_SECOND = 100;
 /** User and system time that all threads of a process took so far, in seconds. */
 export function cpuSeconds(pid: number): number {
   return parseCpuSeconds(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
+
+/**
+ * Time that all threads but the first one ran so far, in milliseconds: mostly V8, which compiles and
+ * collects garbage in the background.
+ */
+export function backgroundTime(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => thread !== String(pid));
+  return threads.reduce(
+    (sum, thread) =>
+      sum + parseRunTime(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8')),
+    0,
+  );
 }
 
 /** Resident memory now, and at its highest since the process began, in MiB. */
@@ -18,6 +31,11 @@ export function residentMemory(pid: number): { readonly now: number; readonly pe
 export function parseCpuSeconds(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Reads the first field of /proc/PID/schedstat, in milliseconds. */
+export function parseRunTime(schedstat: string): number {
+  return Number(schedstat.split(' ')[0]) / 1e6;
 }
 
 /** Reads one line of proc_pid_status(5). */

@@ -55,6 +55,7 @@ const GOOD: Report = {
       pause: 5,
       worstPause: 9,
       quietPause: 1.5,
+      background: 9,
       eventLoopLag: 14,
       peak: 120,
       errors: 0,
@@ -67,15 +68,16 @@ const GOOD: Report = {
       pause: 25,
       worstPause: 40,
       quietPause: 1.5,
+      background: 9,
       eventLoopLag: NaN,
       peak: 220,
       errors: 0,
     },
   ],
   starts: [
-    { name: 'node', median: 40, slowest: 44 },
-    { name: 'prefix', median: 350, slowest: 390 },
-    { name: 'cached-map', median: 450, slowest: 500 },
+    { name: 'node', median: 40, slowest: 44, background: NaN },
+    { name: 'prefix', median: 350, slowest: 390, background: 30 },
+    { name: 'cached-map', median: 450, slowest: 500, background: 60 },
   ],
   containers: [
     { containers: 1, bytes: 5_000, cpu: 100, errors: 0 },
@@ -137,7 +139,10 @@ describe('the targets', () => {
 
 describe('the report', () => {
   it('says how far a figure is from its target', () => {
-    const slow = { ...GOOD, starts: [{ name: 'prefix' as const, median: 525, slowest: 600 }] };
+    const slow = {
+      ...GOOD,
+      starts: [{ name: 'prefix' as const, median: 525, slowest: 600, background: 30 }],
+    };
     const line = renderMarkdown(slow)
       .split('\n')
       .find((each) => each.includes('exec to ready, prefix rule'));

@@ -86,6 +86,8 @@ export interface SwapRow {
   readonly worstPause: number;
   /** The slowest answer in as much time without a swap, median of as many: what the machine does by itself. */
   readonly quietPause: number;
+  /** What threads of the background took in that time, median of the swaps. */
+  readonly background: number;
   /** What the server itself saw: `nodejs_eventloop_lag_max_seconds`, median of the swaps. */
   readonly eventLoopLag: number;
   /** Resident memory at its highest, in MiB. */
@@ -98,6 +100,8 @@ export interface StartRow {
   readonly name: 'node' | 'prefix' | 'cached-map';
   readonly median: number;
   readonly slowest: number;
+  /** Median of what threads of the background took of that; NaN where it is not known. */
+  readonly background: number;
 }
 
 export interface ScalingRow {

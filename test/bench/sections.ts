@@ -142,7 +142,7 @@ function memorySection({ memory }: Report): Section {
 function swapSection({ swaps, plan }: Report): Section {
   return {
     title: 'Another map',
-    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
+    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; what threads of the background took around a swap, which compile and collect garbage on the same processor: the kernel may let one run for some milliseconds while a review waits; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
     head: [
       'map',
       'MiB',
@@ -150,6 +150,7 @@ function swapSection({ swaps, plan }: Report): Section {
       'pause',
       'worst pause',
       'without a swap',
+      'background',
       'event loop lag',
       'peak memory in MiB',
       'errors',
@@ -161,6 +162,7 @@ function swapSection({ swaps, plan }: Report): Section {
       fixed(row.pause, 1),
       fixed(row.worstPause, 1),
       fixed(row.quietPause, 1),
+      fixed(row.background, 1),
       fixed(row.eventLoopLag, 1),
       fixed(row.peak, 1),
       whole(row.errors),
@@ -177,9 +179,14 @@ const STARTS: Record<Report['starts'][number]['name'], string> = {
 function startSection({ starts, plan }: Report): Section {
   return {
     title: 'Start',
-    text: `From exec until \`/readyz\` says yes, in milliseconds, of ${plan.starts} starts.`,
-    head: ['configuration', 'median', 'slowest'],
-    rows: starts.map(({ name, median, slowest }) => [STARTS[name], whole(median), whole(slowest)]),
+    text: `From exec until \`/readyz\` says yes, in milliseconds, of ${plan.starts} starts; and what threads of the background took of the processor meanwhile, median: they compile what is used for the first time.`,
+    head: ['configuration', 'median', 'slowest', 'background'],
+    rows: starts.map(({ name, ...row }) => [
+      STARTS[name],
+      whole(row.median),
+      whole(row.slowest),
+      whole(row.background),
+    ]),
   };
 }
 

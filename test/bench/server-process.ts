@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuSeconds, residentMemory } from './process-figures.ts';
+import { backgroundTime, cpuSeconds, residentMemory } from './process-figures.ts';
 import { nodeCommand } from './processors.ts';
 
 const NEWLINE = 0x0a;
@@ -27,8 +27,9 @@ export class ServerProcess implements AsyncDisposable {
   readonly child: ChildProcess;
   /** Lines on standard output so far. */
   lines = 0;
-  /** From exec to ready, in milliseconds. */
+  /** From exec to ready, in milliseconds, and what background threads took of that. */
   readyAfter = NaN;
+  backgroundUntilReady = NaN;
   readonly #exited: Promise<unknown>;
 
   private constructor({ args, env, processor, hasChannel = false }: StartOptions) {
@@ -60,6 +61,7 @@ export class ServerProcess implements AsyncDisposable {
       await sleep(POLL_INTERVAL);
     }
     server.readyAfter = performance.now() - begun;
+    server.backgroundUntilReady = server.background();
     return server;
   }
 
@@ -69,6 +71,9 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Processor time so far, in seconds. */
   readonly cpu = (): number => cpuSeconds(this.#pid);
+
+  /** Time of all threads but the first one so far, in milliseconds. */
+  readonly background = (): number => backgroundTime(this.#pid);
 
   /** In MiB. */
   memory(): { readonly now: number; readonly peak: number } {

@@ -36,6 +36,7 @@ export async function measureSwaps(
 interface Swap {
   readonly load: number;
   readonly pause: number;
+  readonly background: number;
   readonly lag: number;
 }
 
@@ -51,14 +52,19 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
   const swapTo = async (version: number): Promise<Swap> => {
     // The metric is the maximum since it was read last.
     await lag();
-    const begun = performance.now();
+    const [begun, background] = [performance.now(), running.process.background()];
     testbed.useMap(subject, version);
     running.process.child.kill('SIGHUP');
     const isByNewMap = ({ answer }: Sample): boolean => answer === mapTarget(version);
     const { answered: used } = await firstSample(samples, begun, isByNewMap);
     // When the reviews that had to wait are answered as well.
     await firstSample(samples, begun, ({ due }) => due >= used + AFTERMATH);
-    return { load: used - begun, pause: slowest(samples, begun), lag: await lag() };
+    return {
+      load: used - begun,
+      pause: slowest(samples, begun),
+      background: running.process.background() - background,
+      lag: await lag(),
+    };
   };
 
   const target = running.target(undefined, [1, ...versions]);
@@ -88,6 +94,7 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
     pause: median(of('pause')),
     worstPause: highest(of('pause')),
     quietPause: median(quietPauses),
+    background: median(of('background')),
     eventLoopLag: median(of('lag')),
     peak: running.process.memory().peak,
     errors: errors + samples.filter(({ answer }) => answer === undefined).length,
