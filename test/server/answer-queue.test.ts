@@ -51,6 +51,11 @@ function deciding(...names: string[]): string[] {
   return names.map((name) => `decide ${name}`);
 }
 
+/** Each is decided about and answered before the next one. */
+function oneByOne(...names: string[]): string[] {
+  return names.flatMap((name) => [...deciding(name), ...sending(name)]);
+}
+
 describe('AnswerQueue', () => {
   it('decides about all requests of one turn before it sends the first answer', async () => {
     const rig = new Rig();
@@ -67,7 +72,7 @@ describe('AnswerQueue', () => {
     await turn();
     await turn();
     await turn();
-    expect(rig.done).toEqual([...deciding('a'), ...sending('a')]);
+    expect(rig.done).toEqual(oneByOne('a'));
   });
 
   it('collects as long as each turn brings another', async () => {
@@ -87,25 +92,15 @@ describe('AnswerQueue', () => {
     await turn();
     rig.ask('new');
     await turn();
-    expect(rig.done.slice(0, 2)).toEqual([...deciding('old'), ...sending('old')]);
-    expect(await rig.end()).toEqual([
-      ...deciding('old'),
-      ...sending('old'),
-      ...deciding('new'),
-      ...sending('new'),
-    ]);
+    expect(rig.done.slice(0, 2)).toEqual(oneByOne('old'));
+    expect(await rig.end()).toEqual(oneByOne('old', 'new'));
   });
 
   it('sends an answer before the next decision where decisions take long', async () => {
     const rig = new Rig(3);
     rig.ask('a');
     rig.ask('b');
-    expect(await rig.end()).toEqual([
-      ...deciding('a'),
-      ...sending('a'),
-      ...deciding('b'),
-      ...sending('b'),
-    ]);
+    expect(await rig.end()).toEqual(oneByOne('a', 'b'));
   });
 
   it('takes a request that comes while answers are sent', async () => {
