@@ -1,26 +1,28 @@
-const TAB = 0x09;
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const PLUS = 0x2b;
-const COMMA = 0x2c;
-const MINUS = 0x2d;
-const DOT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
-const COLON = 0x3a;
-const UPPER_E = 0x45;
-const OPEN_ARRAY = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_ARRAY = 0x5d;
-const LOWER_E = 0x65;
-const LOWER_F = 0x66;
-const LOWER_T = 0x74;
-const LOWER_U = 0x75;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const FIRST_BEYOND_ASCII = 0x80;
+import {
+  TAB,
+  LINE_FEED,
+  CARRIAGE_RETURN,
+  SPACE,
+  QUOTE,
+  PLUS,
+  COMMA,
+  MINUS,
+  DOT,
+  ZERO,
+  NINE,
+  COLON,
+  UPPER_E,
+  OPEN_ARRAY,
+  BACKSLASH,
+  CLOSE_ARRAY,
+  LOWER_E,
+  LOWER_F,
+  LOWER_T,
+  LOWER_U,
+  OPEN_OBJECT,
+  CLOSE_OBJECT,
+  FIRST_BEYOND_ASCII,
+} from './json-signs.ts';
 
 /** By byte. A set takes ten times as long to ask, and names in `managedFields` are full of escapes. */
 const IS_ESCAPED = tableOf('"\\/bfnrt');

@@ -7,25 +7,29 @@ import {
   startBehindName,
   startOfNext,
 } from './json-end.ts';
+import {
+  LINE_FEED,
+  SPACE,
+  QUOTE,
+  PLUS,
+  COMMA,
+  MINUS,
+  DOT,
+  ZERO,
+  NINE,
+  COLON,
+  UPPER_E,
+  OPEN_ARRAY,
+  BACKSLASH,
+  CLOSE_ARRAY,
+  LOWER_E,
+  LOWER_U,
+  OPEN_OBJECT,
+  CLOSE_OBJECT,
+  FIRST_BEYOND_ASCII,
+} from './json-signs.ts';
 import { TextIndex } from './packed-text.ts';
 import type { Steps } from './steps.ts';
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const MINUS = 0x2d;
-const PLUS = 0x2b;
-const POINT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
-const LOWER_U = 0x75;
-const FIRST_PRINTABLE = 0x20;
-const FIRST_BEYOND_ASCII = 0x80;
 
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 const WORDS = ['true', 'false', 'null'] as const;
@@ -156,7 +160,7 @@ export function* outlineJson(
         members.set(key, at);
       }
       expects = 'value';
-    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
       const isObject = byte === OPEN_OBJECT;
       if (isObject && typeof frame?.position === 'number') {
         const { count, end } = plainObjects(bytes, at, at + STRIDE);
@@ -168,7 +172,7 @@ export function* outlineJson(
         }
       }
       frame = {
-        close: isObject ? CLOSE_OBJECT : CLOSE_LIST,
+        close: isObject ? CLOSE_OBJECT : CLOSE_ARRAY,
         keys: isObject ? new KeySet(bytes, hashSeed) : undefined,
         position: isObject ? '' : 0,
       };
@@ -230,14 +234,14 @@ function endOfPlainObject(bytes: Uint8Array, start: number, names: Uint32Array):
 }
 
 function endOfPlainStrings(bytes: Uint8Array, start: number): number {
-  if (bytes[start] !== OPEN_LIST) {
+  if (bytes[start] !== OPEN_ARRAY) {
     return bytes[start] === QUOTE ? endOfPlainString(bytes, start) : FAULT;
   }
   let at = endOfSpace(bytes, start + 1);
   // A longer list is left to whoever rests in between.
   while (bytes[at] === QUOTE && at < start + STRIDE) {
     at = endOfSpace(bytes, endOfPlainString(bytes, at));
-    if (bytes[at] === CLOSE_LIST) {
+    if (bytes[at] === CLOSE_ARRAY) {
       return at + 1;
     }
     at = startOfNext(bytes, at);
@@ -269,7 +273,7 @@ function standsAmong(
 /** The elements of a list in a text that was checked; lists among them stay unread. */
 export function* listElements(bytes: Uint8Array, list: JsonContainer): Generator {
   let at = endOfSpace(bytes, list.start + 1);
-  while (bytes[at] !== CLOSE_LIST) {
+  while (bytes[at] !== CLOSE_ARRAY) {
     if (bytes[at] !== OPEN_OBJECT) {
       yield readValue(bytes, at);
       at = nextItem(bytes, endOfValue(bytes, at));
@@ -302,7 +306,7 @@ export function* objectMembers(
 
 function readValue(bytes: Uint8Array, at: number): unknown {
   const byte = bytes[at];
-  if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+  if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
     return new JsonContainer(byte === OPEN_OBJECT ? 'object' : 'list', at);
   }
   return byte === QUOTE
@@ -333,10 +337,10 @@ function endOfValue(bytes: Uint8Array, start: number): number {
     const byte = bytes[at];
     if (byte === QUOTE) {
       at = endOfString(bytes, at);
-    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
       depth += 1;
       at += 1;
-    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
       depth -= 1;
       at += 1;
     } else {
@@ -353,9 +357,9 @@ function endOfWord(bytes: Uint8Array, start: number): number {
     const byte = bytes[at];
     const isInside =
       byte !== undefined &&
-      byte > FIRST_PRINTABLE &&
+      byte > SPACE &&
       byte !== COMMA &&
-      byte !== CLOSE_LIST &&
+      byte !== CLOSE_ARRAY &&
       byte !== CLOSE_OBJECT;
     if (!isInside) {
       return at;
@@ -397,7 +401,7 @@ function checkString(bytes: Uint8Array, start: number): number {
     if (byte === QUOTE) {
       break;
     }
-    if (byte === undefined || byte < FIRST_PRINTABLE) {
+    if (byte === undefined || byte < SPACE) {
       throw unexpected(bytes, at, 'the double quote that ends a string');
     }
     if (byte === BACKSLASH) {
@@ -431,10 +435,10 @@ function checkEscape(bytes: Uint8Array, backslash: number): number {
 function checkNumber(bytes: Uint8Array, start: number): number {
   let at = bytes[start] === MINUS ? start + 1 : start;
   at = bytes[at] === ZERO ? at + 1 : checkDigits(bytes, at);
-  if (bytes[at] === POINT) {
+  if (bytes[at] === DOT) {
     at = checkDigits(bytes, at + 1);
   }
-  if (bytes[at] === 0x65 || bytes[at] === 0x45) {
+  if (bytes[at] === LOWER_E || bytes[at] === UPPER_E) {
     at += 1;
     at = checkDigits(bytes, bytes[at] === PLUS || bytes[at] === MINUS ? at + 1 : at);
   }
@@ -473,7 +477,7 @@ function unexpected(bytes: Uint8Array, at: number, expected: string): SyntaxErro
   checkUtf8(bytes);
   let [line, lineStart] = [1, 0];
   for (;;) {
-    const end = bytes.indexOf(0x0a, lineStart);
+    const end = bytes.indexOf(LINE_FEED, lineStart);
     if (end < 0 || end >= at) {
       break;
     }

@@ -8,12 +8,7 @@ import {
   startBehindName,
   startOfNext,
 } from './json-end.ts';
-
-const QUOTE = 0x22;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
+import { QUOTE, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT } from './json-signs.ts';
 
 /** What is of interest in a JSON value; without either it is all of the value. */
 export interface Selection {

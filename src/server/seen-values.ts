@@ -1,7 +1,5 @@
 import { endOfValue, FAULT } from '../core/json-end.ts';
-
-const OPEN_ARRAY = 0x5b;
-const OPEN_OBJECT = 0x7b;
+import { OPEN_ARRAY, OPEN_OBJECT } from '../core/json-signs.ts';
 
 /** Bytes. To compare takes as long as to check so many, and a much longer value is seldom there twice. */
 const SHORTEST = 64;
