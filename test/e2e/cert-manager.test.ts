@@ -51,7 +51,7 @@ async function issueSecret(authority: Authority): Promise<void> {
 
 async function injectAuthorities(...authorities: readonly Authority[]): Promise<void> {
   const value = Buffer.from(authorities.map(({ cert }) => `${cert}\n`).join('')).toString('base64');
-  const operations = [0, 1].map((index) => ({
+  const operations = [0, 1, 2, 3].map((index) => ({
     op: 'add',
     path: `/webhooks/${index}/clientConfig/caBundle`,
     value,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { median } from '../bench/statistics.ts';
+import { median, percentile } from '../bench/statistics.ts';
 import { runProgram } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
 import { ApiClient } from './support/api-client.ts';
@@ -18,12 +18,12 @@ const REVIEW = 'test/fixtures/admission-reviews/create-deployment-pod.json';
 const TARGET = 'registry.corp.example/mirror/atlanhq/atlan-mysql-app:main-97b8c95';
 
 /** As many rounds as there is time for: a slow cluster does fewer of them. */
-const MOST_ROUNDS = 16;
-const MILLISECONDS = 15_000;
-const PODS = 120;
+const MOST_ROUNDS = 100;
+const MILLISECONDS = 45_000;
+const PODS = 60;
 const IN_FLIGHT = 8;
 const TARGET_RATIO = 0.95;
-/** Noise does not do that to every round. Speed itself is for the benchmark to judge. */
+/** Noise does not do that. Speed itself is for the benchmark to judge. */
 const FAILURE = 0.5;
 
 const CONFIG = {
@@ -89,27 +89,25 @@ describe('the rate at which pods are created', () => {
     const before = await durations();
     const end = performance.now() + MILLISECONDS;
     for (let round = 0; round < MOST_ROUNDS && performance.now() < end; round += 1) {
-      // Whoever was first is second the next time.
-      for (const namespace of round % 2 === 0 ? [OURS, BARE] : [BARE, OURS]) {
+      // By chance: taking turns, one of them could meet all that the machine does at a beat.
+      for (const namespace of Math.random() < 0.5 ? [OURS, BARE] : [BARE, OURS]) {
         rates.get(namespace)?.push(await createPods(namespace));
       }
     }
     const after = await durations();
 
     const [ours, bare] = [rates.get(OURS) ?? [], rates.get(BARE) ?? []];
-    const ratios = ours.map((rate, round) => rate / (bare[round] ?? NaN));
-    const line = (what: string, values: readonly number[], digits: number): string =>
-      `  ${what}  ${values.map((value) => value.toFixed(digits)).join(' ')}; median ${median(values).toFixed(digits)}`;
+    const ratio = median(ours) / median(bare);
     const lines = [
-      `pods created per second, ${IN_FLIGHT} at a time, ${ratios.length} rounds of ${PODS} in turns`,
-      line('this webhook', ours, 0),
-      line('bare webhook', bare, 0),
-      `${line('ratio       ', ratios, 2)} (target ${TARGET_RATIO})`,
+      `pods created per second, ${IN_FLIGHT} at a time, ${ours.length} rounds of ${PODS} for each`,
+      `  this webhook  ${describeRates(ours)}`,
+      `  bare webhook  ${describeRates(bare)}`,
+      `  ratio of the medians  ${ratio.toFixed(2)} (target ${TARGET_RATIO})`,
       'apiserver_admission_webhook_admission_duration_seconds',
       ...[OURS, BARE].map((namespace) => `  ${describeDurations(namespace, before, after)}`),
     ];
     process.stdout.write(`${lines.join('\n')}\n`);
-    expect(ratios.some((ratio) => ratio > FAILURE)).toBe(true);
+    expect(ratio).toBeGreaterThan(FAILURE);
   });
 });
 
@@ -179,6 +177,11 @@ async function createPods(namespace: string): Promise<number> {
   const begun = performance.now();
   await Promise.all(Array.from({ length: IN_FLIGHT }, work));
   return (1000 * PODS) / (performance.now() - begun);
+}
+
+function describeRates(rates: readonly number[]): string {
+  const at = (share: number): string => percentile(rates, share).toFixed(0);
+  return `median ${median(rates).toFixed(0)}, the middle half ${at(0.25)} to ${at(0.75)}`;
 }
 
 /** Admissions by webhook and upper bound in seconds, `+Inf` for all of them, as the API server counts them. */

@@ -54,11 +54,12 @@ export function workloadObject(
   };
 }
 
-const POD_RULES = [
-  { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['pods'] },
-];
+function podRules(operation: 'CREATE' | 'UPDATE'): object[] {
+  const resources = ['pods', 'pods/ephemeralcontainers'];
+  return [{ apiGroups: [''], apiVersions: ['v1'], operations: [operation], resources }];
+}
 
-/** One webhook entry as the chart writes it, for namespaces with the label of its mode. */
+/** One webhook entry as the chart writes it for creations in namespaces with the label of its mode. */
 export function webhookEntry(mode: 'enforce' | 'audit', parts: object = {}): object {
   return {
     name: `${mode}.sdr-image-rewriter.io`,
@@ -67,7 +68,7 @@ export function webhookEntry(mode: 'enforce' | 'audit', parts: object = {}): obj
       caBundle: 'Y2E=',
       service: { name: 'r', namespace: 'r', path: mode === 'audit' ? '/audit' : '/mutate' },
     },
-    rules: POD_RULES,
+    rules: podRules('CREATE'),
     namespaceSelector: {
       matchExpressions: [{ key: 'sdr-image-rewriter.io/mode', operator: 'In', values: [mode] }],
     },
@@ -80,9 +81,25 @@ export function webhookEntry(mode: 'enforce' | 'audit', parts: object = {}): obj
   };
 }
 
+/** One as the chart writes it for updates. */
+function updateEntry(mode: 'enforce' | 'audit'): object {
+  return webhookEntry(mode, {
+    name: `${mode}-update.sdr-image-rewriter.io`,
+    rules: podRules('UPDATE'),
+    matchConditions: [{ name: 'images-change', expression: 'true' }],
+  });
+}
+
+const CHART_ENTRIES = [
+  webhookEntry('enforce'),
+  webhookEntry('audit'),
+  updateEntry('enforce'),
+  updateEntry('audit'),
+];
+
 /** The configuration of a release; without entries, those of the chart. */
 export function webhookConfiguration(
-  entries: readonly object[] = [webhookEntry('enforce'), webhookEntry('audit')],
+  entries: readonly object[] = CHART_ENTRIES,
   name = 'rewriter',
 ): object {
   return {

@@ -135,10 +135,11 @@ matchExpressions:
     values: ['true']
 {{- end -}}
 
+{{/* Called with a list of operations. */}}
 {{- define "sdr.podRules" -}}
 - apiGroups: ['']
   apiVersions: [v1]
-  operations: [CREATE, UPDATE]
+  operations: {{ toJson . }}
   resources: [pods, pods/ephemeralcontainers]
   scope: Namespaced
 {{- end -}}
@@ -161,10 +162,10 @@ object.metadata.labels['sdr-image-rewriter.io/skip'] != 'true'
 (has({{ .pod }}.spec.{{ .field }}) ? {{ .pod }}.spec.{{ .field }} : []).map(c, has(c.image) ? c.image : '')
 {{- end -}}
 
-{{/* One webhook; called with (dict "root" $ "mode" "enforce"|"audit"). */}}
+{{/* One webhook; called with (dict "root" $ "mode" "enforce"|"audit" "operation" "CREATE"|"UPDATE"). */}}
 {{- define "sdr.webhook" -}}
 {{- $values := .root.Values -}}
-- name: {{ .mode }}.sdr-image-rewriter.io
+- name: {{ .mode }}{{ ternary "-update" "" (eq .operation "UPDATE") }}.sdr-image-rewriter.io
   admissionReviewVersions: [v1]
   sideEffects: None
   # An audit must never stand in the way.
@@ -183,27 +184,24 @@ object.metadata.labels['sdr-image-rewriter.io/skip'] != 'true'
       path: /{{ ternary "mutate" "audit" (eq .mode "enforce") }}
       port: {{ $values.service.port }}
   rules:
-    {{- include "sdr.podRules" . | nindent 4 }}
+    {{- include "sdr.podRules" (list .operation) | nindent 4 }}
   namespaceSelector:
     {{- include "sdr.namespaceSelector" . | nindent 4 }}
   objectSelector:
     {{- include "sdr.skipLabelSelector" . | nindent 4 }}
-  {{- if semverCompare ">=1.28-0" .root.Capabilities.KubeVersion.Version }}
+  {{- if and (eq .operation "UPDATE") (semverCompare ">=1.28-0" .root.Capabilities.KubeVersion.Version) }}
   # They spare a call where nothing can change. Each key is guarded by has(): an expression that fails would
   # forbid the request under failurePolicy Fail.
   matchConditions:
     - name: images-change
-      # On an UPDATE that changes no image nothing may be rewritten: it would restart containers.
+      # An UPDATE that changes no image may rewrite nothing: it would restart containers.
       expression: |-
-        request.operation == 'CREATE' ||
-        (request.operation == 'UPDATE' && (
-          (has(request.subResource) && request.subResource == 'ephemeralcontainers') ||
-          {{- range $index, $field := list "containers" "initContainers" }}
-          {{- if $index }} ||{{ end }}
-          {{ include "sdr.celImages" (dict "pod" "object" "field" $field) }} !=
-          {{ include "sdr.celImages" (dict "pod" "oldObject" "field" $field) }}
-          {{- end }}
-        ))
+        (has(request.subResource) && request.subResource == 'ephemeralcontainers') ||
+        {{- range $index, $field := list "containers" "initContainers" }}
+        {{- if $index }} ||{{ end }}
+        {{ include "sdr.celImages" (dict "pod" "object" "field" $field) }} !=
+        {{ include "sdr.celImages" (dict "pod" "oldObject" "field" $field) }}
+        {{- end }}
     - name: no-mirror-pod
       expression: |-
         {{- include "sdr.celNoMirrorPod" . | nindent 8 }}
