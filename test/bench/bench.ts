@@ -54,13 +54,14 @@ async function run(within: Plan, on: Processors | undefined): Promise<Report> {
     const seconds = Math.round((performance.now() - begun) / 1000);
     process.stderr.write(`${String(seconds).padStart(4)} s  ${what}\n`);
   };
-  using testbed = await Testbed.create(on?.server);
+  using testbed = await Testbed.create(on === undefined ? [] : [on.server]);
   const underLoad = await measureUnderLoad(testbed, within, say);
   const swaps = await measureSwaps(testbed, within, say);
   say('reviews of many containers, and of many bytes');
   const scaling = await measureScaling(testbed, within);
   say(`${within.starts} starts`);
-  const starts = await measureStarts(testbed, within);
+  using anywhere = await Testbed.create(on?.all ?? []);
+  const starts = await measureStarts(testbed, anywhere, within);
   say('decisions');
   const decisions = await measureDecisions(testbed);
   say('allocation');

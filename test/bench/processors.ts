@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs';
 export interface Processors {
   readonly server: number;
   readonly load: number;
+  /** These two and all others. */
+  readonly all: readonly number[];
 }
 
 /**
@@ -14,12 +16,13 @@ export interface Processors {
 export function claimProcessors(): Processors | undefined {
   const status = readFileSync('/proc/self/status', 'utf8');
   const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(status) ?? [];
-  const [server, load] = parseProcessorList(list);
+  const all = parseProcessorList(list);
+  const [server, load] = all;
   if (server === undefined || load === undefined) {
     return undefined;
   }
   const move = spawnSync('taskset', ['-acp', String(load), String(process.pid)]);
-  return move.status === 0 ? { server, load } : undefined;
+  return move.status === 0 ? { server, load, all } : undefined;
 }
 
 /** Reads a list as the kernel writes it, such as `0-2,5`. */
@@ -33,12 +36,12 @@ export function parseProcessorList(list: string): number[] {
     });
 }
 
-/** The command that runs Node.js on a processor; undefined: on any. */
+/** The command that runs Node.js on some processors; none: where this process runs. */
 export function nodeCommand(
-  processor: number | undefined,
+  processors: readonly number[],
   args: readonly string[],
 ): readonly [command: string, args: readonly string[]] {
-  return processor === undefined
+  return processors.length === 0
     ? [process.execPath, args]
-    : ['taskset', ['-c', String(processor), process.execPath, ...args]];
+    : ['taskset', ['-c', processors.join(','), process.execPath, ...args]];
 }

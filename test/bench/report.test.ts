@@ -78,6 +78,8 @@ const GOOD: Report = {
     { name: 'node', median: 40, slowest: 44, background: NaN },
     { name: 'prefix', median: 350, slowest: 390, background: 30 },
     { name: 'cached-map', median: 450, slowest: 500, background: 60 },
+    { name: 'prefix-anywhere', median: 340, slowest: 350, background: 30 },
+    { name: 'cached-map-anywhere', median: 400, slowest: 420, background: 60 },
   ],
   containers: [
     { containers: 1, bytes: 5_000, cpu: 100, errors: 0 },
@@ -149,6 +151,21 @@ describe('the report', () => {
     expect(line).toBe('| exec to ready, prefix rule | 525.0 ms | at most 350.0 ms | no (+50 %) |');
   });
 
+  it('says of a missed target, and of no other, what stands in the way', () => {
+    const [, , , ...anywhere] = GOOD.starts;
+    const slow = {
+      ...GOOD,
+      starts: [
+        { name: 'prefix' as const, median: 350, slowest: 390, background: 30 },
+        { name: 'cached-map' as const, median: 451, slowest: 500, background: 60 },
+        ...anywhere,
+      ],
+    };
+    const reason = 'A start from the cache file waits for V8';
+    expect(renderMarkdown(slow)).toContain(reason);
+    expect(renderMarkdown(GOOD)).not.toContain(reason);
+  });
+
   it('names the machine, and says whether server and load were kept apart', () => {
     expect(renderText(GOOD)).toContain('Test Processor, 2 processors, 16 GiB, Linux 6.1');
     expect(renderText(GOOD)).toContain('a processor of their own each');
@@ -173,7 +190,7 @@ describe('the report', () => {
   it('puts the figures of a column below one another', () => {
     const lines = renderText(GOOD).split('\n');
     const start = lines.findIndex((line) => line.startsWith('configuration'));
-    const [head, ...rows] = lines.slice(start, start + 4);
+    const [head, ...rows] = lines.slice(start, start + 6);
     expect(new Set(rows.map((row) => row.length))).toEqual(new Set([head?.length]));
   });
 

@@ -97,7 +97,8 @@ export interface SwapRow {
 
 /** From exec to ready, in milliseconds. */
 export interface StartRow {
-  readonly name: 'node' | 'prefix' | 'cached-map';
+  /** `-anywhere`: not pinned to a processor. */
+  readonly name: 'node' | 'prefix' | 'cached-map' | 'prefix-anywhere' | 'cached-map-anywhere';
   readonly median: number;
   readonly slowest: number;
   /** Median of what threads of the background took of that; NaN where it is not known. */

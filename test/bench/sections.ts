@@ -47,7 +47,7 @@ function targetSection(targets: readonly TargetResult[]): Section {
   };
   return {
     title: 'Targets',
-    text: 'What this project wants to reach.',
+    text: ['What this project wants to reach.', ...obstaclesOf(targets)].join('\n\n'),
     head: ['target', 'measured', 'wanted', 'met'],
     rows: targets.map((target) => {
       const { title, measured, bound, limit, unit } = target;
@@ -59,6 +59,11 @@ function targetSection(targets: readonly TargetResult[]): Section {
       ];
     }),
   };
+}
+
+/** What stands in the way of the targets that were missed. */
+function obstaclesOf(targets: readonly TargetResult[]): string[] {
+  return targets.flatMap((target) => (isMet(target) ? [] : (target.obstacle ?? [])));
 }
 
 /** How far a figure is from its limit, in percent of the limit. */
@@ -174,6 +179,8 @@ const STARTS: Record<Report['starts'][number]['name'], string> = {
   node: 'Node.js with an empty program, to its end',
   prefix: 'prefix rule',
   'cached-map': 'map of 10,000 entries from the cache file, S3 out of reach',
+  'prefix-anywhere': 'prefix rule, on any processor',
+  'cached-map-anywhere': 'map from the cache file, on any processor',
 };
 
 function startSection({ starts, plan }: Report): Section {

@@ -14,8 +14,8 @@ export interface StartOptions {
   /** Arguments of Node.js. */
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** The processor to run on; undefined: any. */
-  readonly processor: number | undefined;
+  /** Those to run on; none: where this process runs. */
+  readonly processors: readonly number[];
   /** Whether it is to be talked to by messages, which nothing but a probe does. */
   readonly hasChannel?: boolean;
   /** Asked again and again until it says yes. */
@@ -32,8 +32,8 @@ export class ServerProcess implements AsyncDisposable {
   backgroundUntilReady = NaN;
   readonly #exited: Promise<unknown>;
 
-  private constructor({ args, env, processor, hasChannel = false }: StartOptions) {
-    const [command, rest] = nodeCommand(processor, args);
+  private constructor({ args, env, processors, hasChannel = false }: StartOptions) {
+    const [command, rest] = nodeCommand(processors, args);
     const stdio: StdioOptions = [
       'ignore',
       'pipe',

@@ -38,17 +38,17 @@ export type Extras = Pick<StartOptions, 'env' | 'hasChannel'> & {
 /** The folder with certificate, configurations and maps, and the servers that run with them. */
 export class Testbed implements Disposable {
   readonly #folder: string;
-  readonly #processor: number | undefined;
+  readonly #processors: readonly number[];
 
-  private constructor(folder: string, processor: number | undefined) {
+  private constructor(folder: string, processors: readonly number[]) {
     this.#folder = folder;
-    this.#processor = processor;
+    this.#processors = processors;
   }
 
-  /** Servers run on the processor; undefined: on any. */
-  static async create(processor: number | undefined): Promise<Testbed> {
+  /** Servers run on these processors; none: where this process runs. */
+  static async create(processors: readonly number[]): Promise<Testbed> {
     const folder = mkdtempSync(join(tmpdir(), 'sdr-image-rewriter-bench-'));
-    const testbed = new Testbed(folder, processor);
+    const testbed = new Testbed(folder, processors);
     const validity = { now: new Date(), lifetime: LIFETIME };
     const authority = await createAuthority('bench CA', validity);
     const { cert, key } = await issueLeaf(authority, { dnsNames: ['localhost'] }, validity);
@@ -111,7 +111,7 @@ export class Testbed implements Disposable {
 
   /** Runs a program of Node.js to its end, where the servers run. Returns what it printed. */
   async run(args: readonly string[]): Promise<string> {
-    const [command, rest] = nodeCommand(this.#processor, args);
+    const [command, rest] = nodeCommand(this.#processors, args);
     return (await promisify(execFile)(command, rest)).stdout;
   }
 
@@ -162,8 +162,13 @@ export class Testbed implements Disposable {
     { flags = [], ...extras }: Extras,
     ready: () => Promise<boolean>,
   ): Promise<ServerProcess> {
-    const processor = this.#processor;
-    return ServerProcess.start({ args: [...flags, ...args], processor, isReady: ready, ...extras });
+    const processors = this.#processors;
+    return ServerProcess.start({
+      args: [...flags, ...args],
+      processors,
+      isReady: ready,
+      ...extras,
+    });
   }
 
   #path(name: string): string {
