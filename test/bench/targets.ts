@@ -18,7 +18,7 @@ const MAP_OBSTACLE =
 const PAUSE_OBSTACLE =
   'While a small map is taken into use, V8 compiles and collects garbage on the same processor (see another map, background), and the kernel lets its thread go on to the end of a time slice while a review waits; a good part of the pause is there without a swap as well.';
 const START_OBSTACLE =
-  'A start from the cache file waits for V8, which compiles the reader of maps on the one processor that both have; where it finds another one, the difference is far smaller (see start, on any processor).';
+  'A start from the cache file waits for V8, which compiles the reader of maps on the one processor that both have; where it finds another one, the difference is smaller (see start, on any processor).';
 
 /** Steps in size measure their noise too; a cost that grows with the square of the size is far above. */
 const GROWTH_TOLERANCE = 1.2;
