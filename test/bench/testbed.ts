@@ -162,10 +162,9 @@ export class Testbed implements Disposable {
     { flags = [], ...extras }: Extras,
     ready: () => Promise<boolean>,
   ): Promise<ServerProcess> {
-    const processors = this.#processors;
     return ServerProcess.start({
       args: [...flags, ...args],
-      processors,
+      processors: this.#processors,
       isReady: ready,
       ...extras,
     });

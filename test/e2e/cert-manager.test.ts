@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Authority, createAuthority } from '../support/certificates.ts';
-import { apply, eventually, kubectl } from './support/cluster.ts';
+import { apply, eventually, getJson, kubectl } from './support/cluster.ts';
 import { decidedImage, untilRewritten } from './support/decided-image.ts';
 import { namespaceObject } from './support/pods.ts';
 import { imageValues, uninstall, upgrade } from './support/release.ts';
@@ -51,7 +51,11 @@ async function issueSecret(authority: Authority): Promise<void> {
 
 async function injectAuthorities(...authorities: readonly Authority[]): Promise<void> {
   const value = Buffer.from(authorities.map(({ cert }) => `${cert}\n`).join('')).toString('base64');
-  const operations = [0, 1, 2, 3].map((index) => ({
+  const { webhooks } = await getJson<{ webhooks: unknown[] }>(
+    'mutatingwebhookconfiguration',
+    RELEASE,
+  );
+  const operations = webhooks.map((_, index) => ({
     op: 'add',
     path: `/webhooks/${index}/clientConfig/caBundle`,
     value,
