@@ -256,7 +256,7 @@ class MapBuilder {
     const number = this.#table.add(entry, repository.length);
     this.#imageTargets.set(entry.canonicalTarget, number);
     this.#targetRegistries.add(target.registry);
-    this.#noteSource(repository);
+    this.#sourceRegistries.add(source.registry);
     if (twinEntry === undefined || saysMore(entry, twinEntry)) {
       index.set(entry.key, number);
     }
@@ -295,7 +295,7 @@ class MapBuilder {
     const number = this.#table.add(entry, key.length);
     (isRepository ? this.#repositoryTargets : this.#prefixTargets).set(canonicalTarget, number);
     this.#targetRegistries.add(registryOf(canonicalTarget));
-    this.#noteSource(key);
+    this.#sourceRegistries.add(registryOf(key));
     if (twinEntry === undefined || target < twinEntry.target) {
       index.set(key, number);
     }
@@ -308,7 +308,7 @@ class MapBuilder {
   #bareDigest({ source, path }: MapLine): SourceParts | undefined {
     const digest = parseDigest(source.slice(1));
     if (typeof digest === 'string') {
-      return { repository: '', tag: undefined, digest };
+      return { registry: '', repository: '', tag: undefined, digest };
     }
     return this.#valid<SourceParts>(digest, path);
   }
@@ -348,10 +348,6 @@ class MapBuilder {
     const message = `${quote(other.key)} stands at ${one.path} as well, with different ${difference}`;
     this.#fault('MAP_SOURCE_CONFLICT', other.path, message);
     return true;
-  }
-
-  #noteSource(name: string): void {
-    this.#sourceRegistries.add(registryOf(name));
   }
 
   /** Finds targets that a rule of this map would move again. */
@@ -453,7 +449,7 @@ function prefixLookup<Value>(
   };
 }
 
-type SourceParts = Pick<Reference, 'repository' | 'tag' | 'digest'>;
+type SourceParts = Pick<Reference, 'registry' | 'repository' | 'tag' | 'digest'>;
 
 function lookupKey({ repository, tag, digest }: SourceParts): string {
   if (digest === undefined) {

@@ -13,6 +13,8 @@ export const MAP_API_VERSION = 'sdr-image-map/v1';
 export const MAP_ENTRY_LIMIT = 200_000;
 export const MAP_STRING_LIMIT = 4096;
 const REPORT_LIMIT = 1000;
+/** Elements or members that are read in one step: some 20 microseconds. */
+const ENTRIES_PER_STEP = 8;
 
 /** One source and its target as the document has them; nothing of them is parsed yet. */
 export interface MapLine {
@@ -109,6 +111,7 @@ class DocumentReader {
   readonly #unknownKeys: string[] = [];
   /** Keys that stand twice have no one value to read. */
   #duplicates = new Set<string>();
+  #runs: ReadonlyMap<number, number> = new Map();
   /** What was read since the last step. */
   #lines: MapLine[] = [];
   #count = 0;
@@ -147,6 +150,7 @@ class DocumentReader {
       this.fault('MAP_KEY_DUPLICATE', path, 'the key stands twice in this object');
     }
     this.#duplicates = new Set(outline.duplicates);
+    this.#runs = outline.runs;
     yield* this.#readRoot(outline);
   }
 
@@ -275,9 +279,10 @@ class DocumentReader {
   }
 
   *#readFlatObject(object: JsonContainer, path: string): Lines {
+    let index = 0;
     for (const [source, value] of objectMembers(this.#bytes, object)) {
       if (this.#isFull) {
-        return;
+        break;
       }
       const at = childPath(path, source.slice(0, MAP_STRING_LIMIT));
       if (!this.#duplicates.has(at)) {
@@ -286,8 +291,10 @@ class DocumentReader {
           this.#add(flatKind(source, target), source, at, target, at);
         }
       }
-      yield this.#takeLines();
+      index += 1;
+      if (index % ENTRIES_PER_STEP === 0) yield this.#takeLines();
     }
+    yield this.#takeLines();
   }
 
   *#eachElement(
@@ -303,9 +310,9 @@ class DocumentReader {
       return;
     }
     let index = 0;
-    for (const element of listElements(this.#bytes, list)) {
+    for (const element of listElements(this.#bytes, list, this.#runs)) {
       if (this.#isFull) {
-        return;
+        break;
       }
       const at = childPath(path, index);
       if (isRecord(element) && !(element instanceof JsonContainer)) {
@@ -314,8 +321,9 @@ class DocumentReader {
         this.fault('MAP_SHAPE_INVALID', at, `${describe(element)} is not an object`);
       }
       index += 1;
-      yield this.#takeLines();
+      if (index % ENTRIES_PER_STEP === 0) yield this.#takeLines();
     }
+    yield this.#takeLines();
   }
 
   #takeLines(): readonly MapLine[] {

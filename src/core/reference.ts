@@ -123,20 +123,20 @@ function nameFault(
   path: string,
   repository: string,
 ): Invalid | undefined {
-  if (path.toLowerCase() !== path) {
-    return {
-      invalid: 'REFERENCE_UPPERCASE',
-      message: `the repository of ${quote(text)} must be lower case`,
-    };
-  }
   if (!PATH.test(path)) {
+    if (path.toLowerCase() !== path) {
+      return {
+        invalid: 'REFERENCE_UPPERCASE',
+        message: `the repository of ${quote(text)} must be lower case`,
+      };
+    }
     return {
       invalid: 'REFERENCE_INVALID',
       message: `${quote(path)} in ${quote(text)} is not a repository path: use a-z, 0-9, and single . _ or - between them`,
     };
   }
   // The grammar's own loophole: a "registry" that is no host, such as a_b.c, is read as a path component.
-  if (!REGISTRY.test(registry) && !PATH.test(repository)) {
+  if (registry !== DOCKER_HUB && !REGISTRY.test(registry) && !PATH.test(repository)) {
     return {
       invalid: 'REFERENCE_INVALID',
       message: `${quote(registry)} in ${quote(text)} is not a registry host with an optional port`,
