@@ -10,16 +10,20 @@ export interface CachedBytes {
   readonly location: string;
   readonly etag: string;
   readonly bytes: Uint8Array;
+  /** Of the bytes, in hex. */
+  readonly sha256: string;
   readonly signature: Uint8Array | undefined;
-  /** Milliseconds since the epoch. */
-  readonly savedAt: number;
+  /** When its source last gave or confirmed it, in milliseconds since the epoch. */
+  readonly confirmedAt: number;
 }
 
-/** Where the last good map outlives the process. Neither call rejects: a lost cache is no fault of the map. */
+/** Where the last good map outlives the process. No call rejects: a lost cache is no fault of the map. */
 export interface MapCache {
   load(): Promise<CachedBytes | undefined>;
   /** Returns what went wrong, if anything. */
   save(cached: CachedBytes): Promise<Error | undefined>;
+  /** Notes that the source still has the map that was saved; where that fails, it is only taken for older. */
+  confirm(confirmedAt: number): Promise<void>;
 }
 
 interface Header {
@@ -27,14 +31,18 @@ interface Header {
   readonly etag: string;
   readonly sha256: string;
   readonly signature: string | null;
-  readonly savedAt: number;
 }
 
 const NEWLINE = 0x0a;
+/** Digits of a time in milliseconds, until the year 2286. */
+const TIME_LENGTH = 13;
 /** Short slices: certificate and ports are waited for at the same time. */
 const WHILE_STARTING: Pace = { ...BEFORE_REVIEWS, slice: BESIDE_REVIEWS.slice };
 
-/** One line of JSON about the map, then its bytes. Written aside and renamed, so a crash leaves the old one. */
+/**
+ * The time of the last confirmation, written over in place; then a line of JSON about the map, and its bytes.
+ * Written aside and renamed, so a crash leaves the old one.
+ */
 export function createCacheFile(path: string): MapCache {
   return {
     async load() {
@@ -56,20 +64,31 @@ export function createCacheFile(path: string): MapCache {
         return error as Error;
       }
     },
+    async confirm(confirmedAt) {
+      try {
+        await using file = await open(path, 'r+');
+        await file.write(timeText(confirmedAt), 0);
+      } catch {
+        // It is looked after where it is saved.
+      }
+    },
   };
 }
 
+function timeText(time: number): string {
+  return String(time).padStart(TIME_LENGTH, '0');
+}
+
 async function writeDurably(path: string, cached: CachedBytes): Promise<void> {
-  const { location, etag, bytes, signature, savedAt } = cached;
+  const { location, etag, bytes, sha256, signature, confirmedAt } = cached;
   const header: Header = {
     location,
     etag,
-    sha256: await runInSlices(sha256Steps(bytes), BESIDE_REVIEWS),
+    sha256,
     signature: signature === undefined ? null : Buffer.from(signature).toString('base64'),
-    savedAt,
   };
   await using file = await open(path, 'w', 0o600);
-  await file.writeFile(`${JSON.stringify(header)}\n`);
+  await file.writeFile(`${timeText(confirmedAt)}${JSON.stringify(header)}\n`);
   await file.writeFile(bytes);
   await file.sync();
 }
@@ -82,21 +101,24 @@ async function syncFolder(path: string): Promise<void> {
 
 async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   const end = file.indexOf(NEWLINE);
-  const header: unknown = JSON.parse(file.toString('utf8', 0, end));
+  const confirmedAt = Number(file.toString('latin1', 0, TIME_LENGTH));
+  const header: unknown = JSON.parse(file.toString('utf8', TIME_LENGTH, end));
   const bytes = file.subarray(end + 1);
   if (
+    !Number.isSafeInteger(confirmedAt) ||
     !isHeader(header) ||
     header.sha256 !== (await runInSlices(sha256Steps(bytes), WHILE_STARTING))
   ) {
     return undefined;
   }
-  const { location, etag, signature, savedAt } = header;
+  const { location, etag, sha256, signature } = header;
   return {
     location,
     etag,
     bytes,
+    sha256,
     signature: signature === null ? undefined : Buffer.from(signature, 'base64'),
-    savedAt,
+    confirmedAt,
   };
 }
 
@@ -104,7 +126,6 @@ function isHeader(value: unknown): value is Header {
   return (
     isRecord(value) &&
     ['location', 'etag', 'sha256'].every((key) => typeof value[key] === 'string') &&
-    (value.signature === null || typeof value.signature === 'string') &&
-    typeof value.savedAt === 'number'
+    (value.signature === null || typeof value.signature === 'string')
   );
 }

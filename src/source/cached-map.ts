@@ -106,6 +106,8 @@ export class CachedMap {
   /** The version read last, good or not, so that a faulty one is not judged again every time. */
   #seen: { readonly etag: string; readonly fault: RewriterError | undefined } | undefined;
   #lastSuccess: number | undefined;
+  /** Whether the cache holds the map in use. */
+  #isKept = false;
   #lastError: RewriterError | undefined;
   #failures = 0;
   /** Counts reconfigurations: a read that began before the latest one is thrown away. */
@@ -188,6 +190,7 @@ export class CachedMap {
   async reconfigure(source: MapSource, settings: CachedMapSettings): Promise<void> {
     this.#source = source;
     this.#settings = settings;
+    this.#isKept = false;
     this.#generation += 1;
     this.#seen = undefined;
     this.#failures = 0;
@@ -231,7 +234,8 @@ export class CachedMap {
     // A source that says that it changed may have been quicker.
     if (generation === this.#generation && this.#current === undefined) {
       this.#seen = { etag: cached.etag, fault: undefined };
-      this.#lastSuccess = cached.savedAt;
+      this.#lastSuccess = cached.confirmedAt;
+      this.#isKept = true;
       this.#use({ loaded, from: 'cache', ...counts });
     }
   }
@@ -305,7 +309,7 @@ export class CachedMap {
   }
 
   /** The map of some bytes, if it may take the place of the one in use. */
-  async #accept({ bytes, etag }: ReadBytes): Promise<LoadedMap | RewriterError> {
+  async #accept({ bytes, etag, sha256 }: ReadBytes): Promise<LoadedMap | RewriterError> {
     const settings = this.#settings;
     const hashSeed = randomInt(2 ** 32);
     const rules = await this.#run(imageMapSteps(bytes, settings.maxBytes, hashSeed));
@@ -316,7 +320,7 @@ export class CachedMap {
     if (hasFaults(rules) || faults.length > 0) {
       return mapError(faults, this.location);
     }
-    const digest = await this.#run(sha256Steps(bytes));
+    const digest = sha256 ?? (await this.#run(sha256Steps(bytes)));
     return {
       rules,
       identity: {
@@ -337,8 +341,7 @@ export class CachedMap {
     if (reading.kind === 'unchanged') {
       const fault = this.#seen?.fault;
       if (fault === undefined) {
-        this.#succeed();
-        this.#observer.unchanged();
+        this.#confirm();
       } else {
         this.#fail(fault, false);
       }
@@ -356,21 +359,34 @@ export class CachedMap {
       return;
     }
     if (isSameMap(outcome, this.#current)) {
-      this.#succeed();
-      this.#observer.unchanged();
+      this.#confirm();
+      if (!this.#isKept) {
+        // The cache is another one since then, or could not be written.
+        void this.#keep(reading, outcome);
+      }
       return;
     }
     const counts = await this.#run(countChanges(this.#current?.rules, outcome.rules));
     if (generation === this.#generation) {
       this.#succeed();
       this.#use({ loaded: outcome, from: 'source', ...counts });
-      void this.#keep(reading);
+      this.#isKept = false;
+      void this.#keep(reading, outcome);
     }
   }
 
   #succeed(): void {
     this.#lastError = undefined;
     this.#lastSuccess = this.#clock.now();
+  }
+
+  /** The source still has the map in use. */
+  #confirm(): void {
+    this.#succeed();
+    if (this.#isKept) {
+      void this.#settings.cache?.confirm(this.#clock.now());
+    }
+    this.#observer.unchanged();
   }
 
   #fail(error: RewriterError, isRefusal: boolean): void {
@@ -387,17 +403,18 @@ export class CachedMap {
     this.#observer.loaded(change);
   }
 
-  async #keep({ bytes, etag, signature }: Extract<MapReading, { kind: 'changed' }>): Promise<void> {
-    const savedAt = this.#clock.now();
-    const error = await this.#settings.cache?.save({
-      location: this.location,
-      etag,
-      bytes,
-      signature,
-      savedAt,
-    });
+  async #keep(
+    { bytes, etag, signature }: Extract<MapReading, { kind: 'changed' }>,
+    { sha256 }: LoadedMap,
+  ): Promise<void> {
+    const { cache } = this.#settings;
+    const { location } = this;
+    const confirmedAt = this.#clock.now();
+    const error = await cache?.save({ location, etag, bytes, sha256, signature, confirmedAt });
     if (error !== undefined) {
       this.#observer.cacheFailed(error);
+    } else if (cache === this.#settings.cache && sha256 === this.#current?.sha256) {
+      this.#isKept = true;
     }
   }
 }
@@ -414,6 +431,7 @@ function isSameMap(one: LoadedMap, other: LoadedMap | undefined): boolean {
 interface ReadBytes {
   readonly bytes: Uint8Array;
   readonly etag: string;
+  readonly sha256?: string;
 }
 
 interface SignedBytes {

@@ -20,7 +20,7 @@ export function createFileSource(path: string): MapSource {
         return { kind: 'unchanged' };
       }
       const signature = signed ? await readSignature(path + SIGNATURE_SUFFIX, signal) : undefined;
-      return { kind: 'changed', bytes, etag: digest, signature };
+      return { kind: 'changed', bytes, etag: digest, signature, sha256: digest };
     },
     watch: (onChange) => watchFiles([path, path + SIGNATURE_SUFFIX], onChange),
   };

@@ -8,6 +8,8 @@ export type MapReading =
       readonly etag: string;
       /** The object beside the map, where it was asked for and is there. */
       readonly signature: Uint8Array | undefined;
+      /** SHA-256 of the bytes in hex, where the source has computed it. */
+      readonly sha256?: string;
     };
 
 export interface ReadRequest {

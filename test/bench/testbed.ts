@@ -7,6 +7,7 @@ import { createAuthority, issueLeaf } from '../../src/kube/x509.ts';
 import { createCacheFile } from '../../src/source/cache-file.ts';
 import { expectConstant, expectRewrite } from './answer-check.ts';
 import { buildTarget, type Target } from './connection.ts';
+import { sha256 } from '../support/digests.ts';
 import { answersTls, freePort, get } from './http.ts';
 import { nodeCommand } from './processors.ts';
 import { productionArgs } from './production.ts';
@@ -81,12 +82,14 @@ export class Testbed implements Disposable {
   /** Starts with a map of 10,000 entries in the cache file, while nothing answers for S3. */
   async startFromCache(): Promise<Running> {
     const cacheFile = this.#path('cached-map.json');
+    const bytes = Buffer.from(sampleMap(MAP_SIZES['map-10k'], 1));
     const failure = await createCacheFile(cacheFile).save({
       location: CACHED_URL,
       etag: '"1"',
-      bytes: Buffer.from(sampleMap(MAP_SIZES['map-10k'], 1)),
+      bytes,
+      sha256: sha256(bytes),
       signature: undefined,
-      savedAt: Date.now(),
+      confirmedAt: Date.now(),
     });
     if (failure !== undefined) throw failure;
     const s3 = { region: 'eu-west-1', endpoint: 'http://127.0.0.1:1' };

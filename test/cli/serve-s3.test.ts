@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { createCacheFile } from '../../src/source/cache-file.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { FaultServer, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
@@ -8,8 +8,6 @@ import { podOf } from '../support/pods.ts';
 import { type LogLine, ServeProcess } from '../support/program.ts';
 import { createReview } from '../support/reviews.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(60_000);
 
 const PATH = '/sdr-config/image-map.json';
 const SOURCE = 'docker.io/atlanhq/atlan-mysql-app:0.4.25';
@@ -311,6 +309,11 @@ describe('serve with its map in S3', () => {
     await first.serve.line('map.loaded');
     const cache = createCacheFile(first.cacheFile);
     await until('the cache file', async () => (await cache.load()) !== undefined);
+    const savedAt = (await cache.load())?.confirmedAt ?? NaN;
+    await until('a confirmation', async () => {
+      first.serve.kill('SIGHUP');
+      return ((await cache.load())?.confirmedAt ?? NaN) > savedAt;
+    });
     first.serve.kill('SIGKILL');
     await first.serve.exited;
     await store.refuse();
@@ -320,6 +323,7 @@ describe('serve with its map in S3', () => {
     expect(await serve.line('map.loaded')).toMatchObject({ from: 'cache', serial: 7 });
     expect(await serve.line('map.stale')).toMatchObject({ code: 'MAP_UNREACHABLE', serial: 7 });
     expect(await statusOf(`${opsUrl}/readyz`)).toBe(200);
+    expect(await lastSuccess(opsUrl)).toBeGreaterThan(savedAt / 1000);
     const client = new HttpsClient(url, { ca: authority.cert });
     expect(await imageOf(client)).toBe(targetOf(7));
 

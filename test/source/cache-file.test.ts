@@ -1,21 +1,22 @@
 import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { type CachedBytes, createCacheFile } from '../../src/source/cache-file.ts';
+import { sha256 } from '../support/digests.ts';
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
-
-// Each save waits for the disk.
-jest.setTimeout(30_000);
 
 const FILE = 'image-map.json';
 
 function cachedOf(overrides: Partial<CachedBytes> = {}): CachedBytes {
+  const text = '{"docker.io/atlanhq/mysql:1":\n"registry.corp.example/mysql:1"}\n';
+  const bytes = overrides.bytes ?? bytesOfText(text);
   return {
     location: 's3://sdr-config/image-map.json',
     etag: '6f1ed002',
-    bytes: bytesOfText('{"docker.io/atlanhq/mysql:1":\n"registry.corp.example/mysql:1"}\n'),
+    bytes,
+    sha256: sha256(bytes),
     signature: undefined,
-    savedAt: 1_700_000_000_000,
+    confirmedAt: 1_700_000_000_000,
     ...overrides,
   };
 }
@@ -52,6 +53,22 @@ describe('the cache file', () => {
     await cache.save(cachedOf({ etag: 'next' }));
     expect(plain(await cache.load())).toEqual(plain(cachedOf({ etag: 'next' })));
     expect(await readdir(workspace.folder)).toEqual([FILE]);
+  });
+
+  it('notes in its place when the map was confirmed', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    await cache.save(cachedOf());
+    const { ino, size } = await stat(workspace.path(FILE));
+    await cache.confirm(1_800_000_000_000);
+    expect(plain(await cache.load())).toEqual(plain(cachedOf({ confirmedAt: 1_800_000_000_000 })));
+    expect(await stat(workspace.path(FILE))).toMatchObject({ ino, size });
+  });
+
+  it('is not made by a confirmation', async () => {
+    await using workspace = await Workspace.create();
+    await createCacheFile(workspace.path(FILE)).confirm(1_800_000_000_000);
+    expect(await readdir(workspace.folder)).toEqual([]);
   });
 
   it('can be read by nobody else', async () => {
@@ -92,14 +109,15 @@ describe('the cache file', () => {
     }
   });
 
-  it.each(['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"location":1,"etag":"","sha256":""}\n'])(
-    'holds nothing when it reads %j',
-    async (text) => {
-      await using workspace = await Workspace.create();
-      await workspace.write(FILE, text);
-      expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
-    },
-  );
+  it.each(
+    ['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"location":1,"etag":"","sha256":""}\n'].flatMap(
+      (text) => [text, `1700000000000${text}`],
+    ),
+  )('holds nothing when it reads %j', async (text) => {
+    await using workspace = await Workspace.create();
+    await workspace.write(FILE, text);
+    expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+  });
 
   it('returns why it could not be saved', async () => {
     await using workspace = await Workspace.create();

@@ -138,6 +138,11 @@ class FakeCache implements MapCache {
     if (this.failure === undefined) this.saved = cached;
     return Promise.resolve(this.failure);
   }
+
+  confirm(confirmedAt: number): Promise<void> {
+    this.saved = this.saved && { ...this.saved, confirmedAt };
+    return Promise.resolve();
+  }
 }
 
 interface Bench {
@@ -212,6 +217,13 @@ async function ringAndRead({ clock, map }: Bench): Promise<void> {
   await map.refresh();
 }
 
+/** Waits until any map is in use, for some seconds at most. */
+async function untilUsed(map: CachedMap): Promise<void> {
+  for (const end = Date.now() + 20_000; map.current === undefined && Date.now() < end;) {
+    await turn();
+  }
+}
+
 describe('a cached map', () => {
   it('has no map before the first read, and then that one with its identity', async () => {
     const { map, source, told } = benchOf();
@@ -249,6 +261,14 @@ describe('a cached map', () => {
       sha256(bytesOf(documentOf(1))).slice(0, 8),
       bench.source.etag,
     ]);
+  });
+
+  it('takes the digest that the source has computed', async () => {
+    const { map, source } = benchOf();
+    source.put(documentOf(1));
+    source.answer = (request) => ({ ...source.present(request), sha256: 'known' });
+    await map.start();
+    expect(map.current?.sha256).toBe('known');
   });
 
   it('names the digest of a map that has no etag, and does not take the same bytes for another map', async () => {
@@ -690,8 +710,9 @@ describe('the cache', () => {
       location: LOCATION,
       etag,
       bytes,
+      sha256: sha256(bytes),
       signature: undefined,
-      savedAt: 1,
+      confirmedAt: 1,
       ...overrides,
     };
     return cache;
@@ -699,12 +720,12 @@ describe('the cache', () => {
 
   it('is in use before the first read has answered, with the age that it has', async () => {
     const { map, source, serial, clock, told } = benchOf({
-      cache: cacheOf(documentOf(3), { savedAt: START - 5000 }),
+      cache: cacheOf(documentOf(3), { confirmedAt: START - 5000 }),
     });
     source.put(documentOf(4));
     const release = source.hold();
     const started = map.start();
-    for (let turns = 0; turns < 10 && map.current === undefined; turns += 1) await turn();
+    await untilUsed(map);
     expect(serial()).toBe(3);
     expect(map.age).toBe(5000);
     expect(told).toEqual(['loaded 3 from cache +4 -0 ~0']);
@@ -719,7 +740,7 @@ describe('the cache', () => {
     const { map, source, told } = benchOf({ cache: cacheOf(documentOf(3)) });
     source.put(documentOf(4));
     const started = map.start();
-    for (let turns = 0; turns < 10 && map.current === undefined; turns += 1) await turn();
+    await untilUsed(map);
     map.stop();
     await started;
     expect(source.requests).toEqual([]);
@@ -776,8 +797,9 @@ describe('the cache', () => {
       location: LOCATION,
       etag: bench.source.etag,
       bytes: bench.source.bytes,
+      sha256: sha256(bench.source.bytes),
       signature: undefined,
-      savedAt: START,
+      confirmedAt: START,
     });
     const { saved } = cache;
     bench.source.put(documentOf(2));
@@ -785,6 +807,47 @@ describe('the cache', () => {
     bench.source.fail();
     await ringAndRead(bench);
     expect(cache.saved).toBe(saved);
+  });
+
+  it('knows when the source confirmed its map last', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache });
+    bench.source.put(documentOf(3));
+    await bench.map.start();
+    bench.clock.pass(7000);
+    await bench.map.refresh();
+    expect(cache.saved?.confirmedAt).toBe(START + 7000);
+    bench.source.fail();
+    bench.clock.pass(7000);
+    await bench.map.refresh();
+    expect(cache.saved?.confirmedAt).toBe(START + 7000);
+  });
+
+  it('does not take a confirmation for an older map that it could not replace', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache });
+    bench.source.put(documentOf(3));
+    await bench.map.start();
+    cache.failure = new Error('no space left');
+    bench.clock.pass(7000);
+    bench.source.put(documentOf(4));
+    await bench.map.refresh();
+    await bench.map.refresh();
+    expect(bench.told.slice(1)).toEqual([
+      'loaded 4 from source +0 -0 ~0',
+      'cacheFailed no space left',
+      'unchanged',
+    ]);
+    expect(cache.saved).toMatchObject({ bytes: bytesOf(documentOf(3)), confirmedAt: START });
+  });
+
+  it('is filled when it comes with other settings, though the map is the same', async () => {
+    const { map, source } = benchOf();
+    source.put(documentOf(3));
+    await map.start();
+    const cache = new FakeCache();
+    await map.reconfigure(source, settingsOf({ cache }));
+    expect(cache.saved).toMatchObject({ bytes: source.bytes, etag: source.etag });
   });
 
   it('may fail to be written; that is told, and the map is in use', async () => {
@@ -825,7 +888,7 @@ describe('the cache', () => {
     expect(await restarted()).toBeUndefined();
     await workspace.write('image-map.json', whole);
     expect(await restarted()).toBe(3);
-  }, 30_000);
+  });
 });
 
 describe('a signed map', () => {
@@ -945,7 +1008,14 @@ describe('a signed map', () => {
     for (const [present, serial] of cases) {
       const cache = new FakeCache();
       const bytes = bytesOf(documentOf(3));
-      cache.saved = { location: LOCATION, etag: 'e', bytes, signature: present, savedAt: 1 };
+      cache.saved = {
+        location: LOCATION,
+        etag: 'e',
+        bytes,
+        sha256: sha256(bytes),
+        signature: present,
+        confirmedAt: 1,
+      };
       const bench = benchOf({ ...keysOf(key.publicKey), cache });
       bench.source.fail();
       await bench.map.start();
@@ -967,7 +1037,14 @@ describe('a signed map', () => {
     const cache = new FakeCache();
     const bytes = bytesOf(documentOf(3));
     const signature = bytesOfText(signBytes(bytes, key.privateKey));
-    cache.saved = { location: LOCATION, etag: 'e', bytes, signature, savedAt: 1 };
+    cache.saved = {
+      location: LOCATION,
+      etag: 'e',
+      bytes,
+      sha256: sha256(bytes),
+      signature,
+      confirmedAt: 1,
+    };
     const bench = benchOf({ readKeys: () => readKeys(), cache });
     putSigned(bench.source, documentOf(4));
     await bench.map.start();
