@@ -2,7 +2,7 @@
 export default {
   testEnvironment: 'node',
   // A slow machine is no fault of the program.
-  testTimeout: 30_000,
+  testTimeout: 300_000,
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/e2e/'],
   extensionsToTreatAsEsm: ['.ts'],

@@ -3,13 +3,11 @@ import { globSync, readFileSync, statSync } from 'node:fs';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
 import { ROOT } from '../scripts/docs.ts';
 import { type Finished, runProgram } from './support/program.ts';
 import { Workspace } from './support/workspace.ts';
-
-jest.setTimeout(60_000);
 
 const PROGRAM = resolve('dist/sdr-image-rewriter.js');
 const CONFIG = 'examples/config.yaml';

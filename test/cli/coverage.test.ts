@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   controlledBy,
   namespaceOf,
@@ -11,8 +11,6 @@ import { digestOf } from '../support/digests.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(60_000);
 
 const CONFIG = ['--config', 'examples/config-prefixes.yaml'];
 const IMAGE = 'atlanhq/a:1.4.2';

@@ -1,11 +1,9 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { type Finished, runProgram } from '../support/program.ts';
 import { registryTables } from '../support/runtimes.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(30_000);
 
 const CONFIG = '--config examples/config.yaml';
 const BY_MAP = '--config examples/config-map.yaml --map examples/image-map.json';

@@ -1,9 +1,7 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { listCommands } from '../../scripts/docs.ts';
 import { VERSION } from '../../src/version.ts';
 import { type Finished, runProgram } from '../support/program.ts';
-
-jest.setTimeout(30_000);
 
 const COMMANDS = listCommands().map(({ name, command }) => ({ name, command }));
 const GROUPS = [...new Set(COMMANDS.flatMap(({ name }) => name.split(' ').slice(0, -1)))];

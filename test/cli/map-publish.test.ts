@@ -1,6 +1,6 @@
 import { createHash, createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { verifyBytes } from '../../src/source/signature.ts';
 import { FaultServer, S3_ERRORS } from '../support/fault-server.ts';
 import { writeKeyPair } from '../support/key-files.ts';
@@ -8,8 +8,6 @@ import { bytesOfText, mapDocument } from '../support/maps.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { PutGate } from '../support/put-gate.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(30_000);
 
 const MAP_URL = 's3://maps/image-map.json';
 const PATH = '/maps/image-map.json';

@@ -1,13 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '../support/digests.ts';
 import { type KeyFiles, writeKeyPair } from '../support/key-files.ts';
 import { mapDocument } from '../support/maps.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(30_000);
 
 const EXAMPLE = 'examples/image-map.json';
 const [A, B] = [digestOf('a'), digestOf('b')];

@@ -1,12 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import jsonpatch, { type Operation } from 'fast-json-patch';
 import { podOf } from '../support/pods.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { capturedReview, createReview } from '../support/reviews.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(30_000);
 
 const CONFIG = ['--config', 'examples/config.yaml'];
 const FOLDER = 'test/fixtures/admission-reviews';

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '../support/digests.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(30_000);
 
 const CONFIG = 'examples/config.yaml';
 const BY_MAP = '--config examples/config-map.yaml --map examples/image-map.json';

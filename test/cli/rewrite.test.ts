@@ -12,12 +12,10 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { manifestFixtures } from '../support/manifests.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(60_000);
 
 const CONFIG = ['--config', 'examples/config.yaml'];
 const MIRROR = 'registry.corp.example/mirror';

@@ -258,7 +258,7 @@ describe('serve', () => {
     expect(await serve.exited).toBe(0);
     expect(serve.lines.at(-1)).toMatchObject({ event: 'server.stopped', signal: 'SIGTERM' });
     expect(serve.lines.filter(({ event }) => event === 'admission')).toHaveLength(1);
-  }, 30_000);
+  });
 
   it('makes a certificate for a trial and says how to call', async () => {
     await using workspace = await Workspace.create();

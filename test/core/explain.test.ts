@@ -69,7 +69,7 @@ describe('every explanation', () => {
             expect(last?.step).toBe('unmapped');
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -83,7 +83,7 @@ describe('every explanation', () => {
           from = at + 1;
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -102,7 +102,7 @@ describe('every explanation', () => {
         }
         expect(names).toEqual(untilLast);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -124,7 +124,7 @@ describe('every explanation', () => {
           }
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 
@@ -137,7 +137,7 @@ describe('every explanation', () => {
           }
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 });

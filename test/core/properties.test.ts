@@ -95,7 +95,7 @@ describe('every reference', () => {
         expect(again).toMatchObject({ repository: parsed.repository, digest: parsed.digest });
         expect(parsed.text).toBe(text);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -120,7 +120,7 @@ describe('every prefix', () => {
         expect(covers(parsed.value, `${parsed.value}/app`)).toBe(true);
         expect(covers(parsed.value, `${parsed.value}2/app`)).toBe(false);
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 });
@@ -134,7 +134,7 @@ describe('every decision', () => {
           expect(policy.decide(decision.target)).toMatchObject({ outcome: 'kept' });
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -146,7 +146,7 @@ describe('every decision', () => {
           expect(referenceOf(decision.target).digest).toBeDefined();
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -163,7 +163,7 @@ describe('every decision', () => {
           });
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -177,7 +177,7 @@ describe('every decision', () => {
           expect(targets).toContain(decision.target);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 
@@ -190,7 +190,7 @@ describe('every decision', () => {
           expect(SOURCES.some((source) => covers(source, repository))).toBe(true);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 
@@ -199,7 +199,7 @@ describe('every decision', () => {
       fc.property(policies, imageTexts, (policy, image) => {
         expect(policy.decide(image).outcome === 'invalid').toBe(isInvalid(parseReference(image)));
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 });
@@ -237,7 +237,7 @@ describe('the order of a file', () => {
           }
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 
@@ -247,7 +247,7 @@ describe('the order of a file', () => {
         const loads = faultsOf(mapDocument(sections)).length === 0;
         expect(faultsOf(mapDocument(shuffled)).length === 0).toBe(loads);
       }),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 

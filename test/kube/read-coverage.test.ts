@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Coverage, type CoverageReport } from '../../src/core/coverage/report.ts';
 import { connectApi } from '../../src/kube/api-reader.ts';
 import { readCoverage } from '../../src/kube/read-coverage.ts';
@@ -11,8 +11,6 @@ import {
 import { FakeApiServer } from '../support/fake-api-server.ts';
 import { policyOf } from '../support/policies.ts';
 import { Workspace } from '../support/workspace.ts';
-
-jest.setTimeout(30_000);
 
 const IMAGE = 'atlanhq/a:1.4.2';
 const WEBHOOKS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';

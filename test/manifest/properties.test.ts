@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type Alias, Document, type Scalar, visit } from 'yaml';
 import { listManifestImages } from '../../src/core/manifest-images.ts';
@@ -14,8 +14,6 @@ import {
   withoutImages,
 } from '../support/manifests.ts';
 import { policyOf } from '../support/policies.ts';
-
-jest.setTimeout(120_000);
 
 const policies = policyOptions.map(policyOf);
 

@@ -1,10 +1,8 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { RewriterError } from '../../src/core/errors.ts';
 import { type Finding, rewriteManifest } from '../../src/manifest/rewrite.ts';
 import { rewritten } from '../support/manifests.ts';
 import { policyOf } from '../support/policies.ts';
-
-jest.setTimeout(180_000);
 
 const policy = policyOf({ base: 'r.example/m' });
 const IMAGE = 'docker.io/atlanhq/app:1';

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseConfig } from '../../src/config.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { createSource } from '../../src/source/create-source.ts';
@@ -19,8 +19,6 @@ import {
   type SourceBench,
   STALLS,
 } from './conformance.ts';
-
-jest.setTimeout(30_000);
 
 const PATH = '/maps/image-map.json';
 const QUERY = '?sv=2024-11-04&sig=SECRETTOKEN';

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { CachedMap } from '../../src/source/cached-map.ts';
 import { createS3Source, parseS3Url, type S3SourceSettings } from '../../src/source/s3.ts';
@@ -19,8 +19,6 @@ import {
   type SourceBench,
   STALLS,
 } from './conformance.ts';
-
-jest.setTimeout(30_000);
 
 const URL_OF_MAP = 's3://sdr-config/maps/image-map.json';
 const PATH = '/sdr-config/maps/image-map.json';

@@ -77,7 +77,7 @@ function hasDigestRule({ map }: PolicySettings, image: string): boolean {
 }
 
 /** The law of every format: as decided, or else as written and named as left out. */
-function checkLaw(exportIt: (policySettings: PolicySettings) => Exported, numRuns = 2000): void {
+function checkLaw(exportIt: (policySettings: PolicySettings) => Exported, numRuns = 700): void {
   fc.assert(
     fc.property(settings, existing, (policySettings, image) => {
       const exported = exportIt(policySettings);
@@ -174,7 +174,7 @@ describe('what kustomize makes of an image by an export', () => {
           }
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     );
   });
 });
