@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander';
 import { type Fault, RewriterError } from '../core/errors.ts';
-import { readMapDocument } from '../core/map-document.ts';
 import {
   carryDigest,
   type Imported,
   importKustomization,
   importLines,
+  importMap,
+  mergedDocument,
 } from '../core/map-import.ts';
 import { structuredMap } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
@@ -54,19 +55,17 @@ export function addMapImportCommand(map: Command): void {
         imported.push(one);
       }
       const lines = imported.flatMap((one) => one.lines);
-      const entries = options.faithful ? lines.map(carryDigest) : lines;
-      const merged = goodMap(Buffer.from(JSON.stringify(entries)), files.join(', '), config);
-      process.stdout.write(`${JSON.stringify(structuredMap(merged), null, 2)}\n`);
+      const document = mergedDocument(options.faithful ? lines.map(carryDigest) : lines);
+      const map = goodMap(Buffer.from(JSON.stringify(document)), files.join(', '), config);
+      process.stdout.write(`${JSON.stringify(structuredMap(map, document), null, 2)}\n`);
     });
 }
 
 function read(file: string, bytes: Uint8Array, format: Format, maxBytes: number): Imported {
   const text = new TextDecoder().decode(bytes);
   switch (format === 'auto' ? detect(text) : format) {
-    case 'json': {
-      const { lines, faults } = readMapDocument(bytes, maxBytes);
-      return { lines, faults, notes: [] };
-    }
+    case 'json':
+      return importMap(bytes, maxBytes);
     case 'kustomize':
       return importKustomizations(file, text);
     case 'lines':

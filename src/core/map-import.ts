@@ -1,10 +1,12 @@
 import { type Fault, isInvalid } from './errors.ts';
 import { isRecord } from './json-path.ts';
+import { MAP_API_VERSION, type MapLine, readMapDocument } from './map-document.ts';
+import { platformsAt } from './map-writer.ts';
 import { parseReference } from './reference.ts';
 
-export interface ImportedLine {
-  readonly source: string;
-  readonly target: string;
+/** One source and its target, with all that the structured form says of them. */
+export interface ImportedLine extends Pick<MapLine, 'kind' | 'source' | 'target' | 'sourceDigest'> {
+  readonly platforms: readonly string[] | undefined;
 }
 
 export interface Imported {
@@ -14,9 +16,42 @@ export interface Imported {
   readonly notes: readonly string[];
 }
 
+/** Reads a map in any of its forms, at most `maxBytes`; an alias becomes a line of its own. */
+export function importMap(bytes: Uint8Array, maxBytes: number): Imported {
+  const { lines, faults } = readMapDocument(bytes, maxBytes);
+  if (faults.length > 0) {
+    return { lines: [], faults, notes: [] };
+  }
+  const document: unknown = JSON.parse(new TextDecoder().decode(bytes));
+  return {
+    lines: lines.map(({ kind, source, target, sourceDigest, path }) => {
+      const platforms = kind === 'image' ? platformsAt(document, path) : undefined;
+      return { kind, source, target, sourceDigest, platforms };
+    }),
+    faults,
+    notes: [],
+  };
+}
+
+/** An entry as tools write it that know no kinds. */
+interface Pair {
+  readonly source: string;
+  readonly target: string;
+}
+
+/** As in a flat map, the form of its two ends says of what kind a pair is. */
+function importPairs(
+  pairs: readonly Pair[],
+  faults: readonly Fault[],
+  notes: readonly string[],
+): Imported {
+  const flat = importMap(new TextEncoder().encode(JSON.stringify(pairs)), Infinity);
+  return { lines: flat.lines, faults: [...faults, ...flat.faults], notes };
+}
+
 /** Reads `source=target` lines, as oc-mirror's `mapping.txt` has them. Blank lines and `#` lines are passed over. */
 export function importLines(text: string): Imported {
-  const lines: ImportedLine[] = [];
+  const pairs: Pair[] = [];
   const faults: Fault[] = [];
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();
@@ -28,10 +63,10 @@ export function importLines(text: string): Imported {
       const message = `${JSON.stringify(line.slice(0, 200))} is not source=target`;
       faults.push({ code: 'MAP_IMPORT_INVALID', path: `line ${index + 1}`, message });
     } else {
-      lines.push({ source, target });
+      pairs.push({ source, target });
     }
   }
-  return { lines, faults, notes: [] };
+  return importPairs(pairs, faults, []);
 }
 
 /**
@@ -40,34 +75,34 @@ export function importLines(text: string): Imported {
  */
 export function importKustomization(document: unknown): Imported {
   const images = isRecord(document) ? document.images : undefined;
-  const lines: ImportedLine[] = [];
+  const pairs: Pair[] = [];
   const faults: Fault[] = [];
   const notes: string[] = [];
   if (!Array.isArray(images)) {
     const message = 'the kustomization has no list of images';
-    return { lines, faults: [{ code: 'MAP_IMPORT_INVALID', path: '$.images', message }], notes };
+    return importPairs([], [{ code: 'MAP_IMPORT_INVALID', path: '$.images', message }], notes);
   }
   for (const [index, image] of images.entries()) {
     const path = `$.images[${index}]`;
-    const line = isRecord(image) ? kustomizeLine(image, path, notes) : 'it is not an object';
-    if (typeof line === 'string') {
+    const pair = isRecord(image) ? kustomizePair(image, path, notes) : 'it is not an object';
+    if (typeof pair === 'string') {
       faults.push({
         code: 'MAP_IMPORT_INVALID',
         path,
-        message: `the entry cannot be used: ${line}`,
+        message: `the entry cannot be used: ${pair}`,
       });
     } else {
-      lines.push(line);
+      pairs.push(pair);
     }
   }
-  return { lines, faults, notes };
+  return importPairs(pairs, faults, notes);
 }
 
-function kustomizeLine(
+function kustomizePair(
   image: Record<string, unknown>,
   path: string,
   notes: string[],
-): ImportedLine | string {
+): Pair | string {
   const { name, newName, newTag, digest } = image;
   if (typeof name !== 'string') {
     return 'it has no name';
@@ -88,10 +123,27 @@ function kustomizeLine(
 }
 
 /** For a mirror that copies byte for byte: the digest of the source is that of the target. */
-export function carryDigest({ source, target }: ImportedLine): ImportedLine {
-  const [from, to] = [parseReference(source), parseReference(target)];
-  if (isInvalid(from) || isInvalid(to) || from.digest === undefined || to.digest !== undefined) {
-    return { source, target };
+export function carryDigest(line: ImportedLine): ImportedLine {
+  const [from, to] = [parseReference(line.source), parseReference(line.target)];
+  if (isInvalid(from) || isInvalid(to) || to.digest !== undefined) {
+    return line;
   }
-  return { source, target: `${target}@${from.digest}` };
+  const digest = from.digest ?? line.sourceDigest;
+  return digest === undefined ? line : { ...line, target: `${line.target}@${digest}` };
+}
+
+/** One document of all lines. It is structured: in a flat one, the form of a line would say its kind anew. */
+export function mergedDocument(lines: readonly ImportedLine[]): Record<string, unknown> {
+  const ofKind = (kind: ImportedLine['kind']): Omit<ImportedLine, 'kind'>[] =>
+    lines
+      .filter((line) => line.kind === kind)
+      .map(({ source, sourceDigest, target, platforms }) => {
+        return { source, sourceDigest, target, platforms };
+      });
+  return {
+    apiVersion: MAP_API_VERSION,
+    images: ofKind('image'),
+    repositories: ofKind('repository'),
+    prefixes: ofKind('prefix'),
+  };
 }

@@ -1,4 +1,4 @@
-import type { ImageMap, MapEntry } from './image-map.ts';
+import type { ImageEntry, ImageMap, MapEntry } from './image-map.ts';
 import { isRecord } from './json-path.ts';
 import { MAP_API_VERSION } from './map-document.ts';
 
@@ -19,19 +19,23 @@ interface StructuredName {
 
 interface StructuredImage extends StructuredName {
   readonly sourceDigest?: string;
+  readonly platforms?: readonly string[];
 }
 
-/** The structured form of any map; sources are written in full, sorted by name. */
-export function structuredMap(map: ImageMap): StructuredMap {
+/**
+ * The structured form of any map; sources are written in full, sorted by name. A map in use does not know
+ * `platforms`: they come from the `document` that it was read from, where that is given.
+ */
+export function structuredMap(map: ImageMap, document?: unknown): StructuredMap {
   const entries = map.entries.toSorted((one, other) => (one.key < other.key ? -1 : 1));
   const ofKind = (kind: MapEntry['kind']): StructuredImage[] =>
     entries
       .filter((entry) => entry.kind === kind)
-      .map((entry) => {
-        const sourceDigest = entry.kind === 'image' ? entry.sourceDigest : undefined;
-        const addsDigest = sourceDigest !== undefined && !entry.key.includes('@');
-        return { source: entry.key, ...(addsDigest && { sourceDigest }), target: entry.target };
-      });
+      .map((entry) =>
+        entry.kind === 'image'
+          ? structuredImage(entry, document)
+          : { source: entry.key, target: entry.target },
+      );
   return {
     apiVersion: MAP_API_VERSION,
     ...(map.serial !== undefined && { serial: map.serial }),
@@ -40,6 +44,33 @@ export function structuredMap(map: ImageMap): StructuredMap {
     repositories: ofKind('repository'),
     prefixes: ofKind('prefix'),
   };
+}
+
+function structuredImage(
+  { key, sourceDigest, target, path }: ImageEntry,
+  document: unknown,
+): StructuredImage {
+  const addsDigest = sourceDigest !== undefined && !key.includes('@');
+  const platforms = platformsAt(document, path);
+  return {
+    source: key,
+    ...(addsDigest && { sourceDigest }),
+    target,
+    ...(platforms && { platforms }),
+  };
+}
+
+/** What a map document says of the platforms of the image whose source or alias stands at a JSONPath. */
+export function platformsAt(document: unknown, path: string): readonly string[] | undefined {
+  const index = /^\$(?:\.images)?\[(\d+)\]/.exec(path)?.[1];
+  const images = isRecord(document) ? document.images : document;
+  const image: unknown = Array.isArray(images) ? images[Number(index)] : undefined;
+  const platforms = isRecord(image) ? image.platforms : undefined;
+  return isTexts(platforms) ? platforms : undefined;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
 /**

@@ -1,18 +1,112 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import {
   carryDigest,
   type Imported,
+  type ImportedLine,
   importKustomization,
   importLines,
+  importMap,
+  mergedDocument,
 } from '../../src/core/map-import.ts';
+import { structuredMap } from '../../src/core/map-writer.ts';
+import { imageTexts, soundMapSections } from '../support/arbitraries.ts';
 import { digestOf } from '../support/digests.ts';
+import { bytesOf, mapDocument, mapOf, MAX_BYTES } from '../support/maps.ts';
+import { decisionText, policyOf } from '../support/policies.ts';
 
 const [A, B] = [digestOf('a'), digestOf('b')];
+
+function importedFrom(document: unknown): Imported {
+  return importMap(bytesOf(document), MAX_BYTES);
+}
+
+/** The map that is printed for some lines. */
+function printed(lines: readonly ImportedLine[]): Record<string, unknown> {
+  const document = mergedDocument(lines);
+  return { ...structuredMap(mapOf(document), document) };
+}
 
 /** `code path` of every fault. */
 function faultsOf({ faults }: Imported): string[] {
   return faults.map(({ code, path }) => `${code} ${path}`);
 }
+
+describe('importMap', () => {
+  it('keeps of a structured map what each entry is and all that it says', () => {
+    const { lines, faults, notes } = importedFrom(
+      mapDocument({
+        images: [
+          { source: 'atlanhq/a', target: 'r.example/a' },
+          {
+            source: 'atlanhq/b:1',
+            aliases: ['ghcr.io/atlanhq/b:1'],
+            sourceDigest: A,
+            target: 'r.example/b:1',
+            platforms: ['linux/amd64'],
+          },
+        ],
+        repositories: [{ source: 'atlanhq/c', target: 'r.example/c' }],
+        prefixes: [{ source: 'docker.io/atlanhq', target: 'r.example/atlan' }],
+      }),
+    );
+    const b = { target: 'r.example/b:1', sourceDigest: A, platforms: ['linux/amd64'] };
+    expect({ faults, notes }).toEqual({ faults: [], notes: [] });
+    expect(lines).toEqual([
+      { kind: 'image', source: 'atlanhq/a', target: 'r.example/a' },
+      { kind: 'image', source: 'atlanhq/b:1', ...b },
+      { kind: 'image', source: 'ghcr.io/atlanhq/b:1', ...b },
+      { kind: 'repository', source: 'atlanhq/c', target: 'r.example/c' },
+      { kind: 'prefix', source: 'docker.io/atlanhq', target: 'r.example/atlan' },
+    ]);
+  });
+
+  it.each([
+    [
+      'an object',
+      { 'atlanhq/a': 'r.example/a', 'atlanhq/': 'r.example/', 'atlanhq/b': 'r.example/b:1' },
+    ],
+    [
+      'an object under images',
+      {
+        images: {
+          'atlanhq/a': 'r.example/a',
+          'atlanhq/': 'r.example/',
+          'atlanhq/b': 'r.example/b:1',
+        },
+      },
+    ],
+    [
+      'a list',
+      [
+        { from: 'atlanhq/a', to: 'r.example/a' },
+        { from: 'atlanhq/', to: 'r.example/' },
+        { from: 'atlanhq/b', to: 'r.example/b:1' },
+      ],
+    ],
+  ])('tells the kinds of entries by their form in %s', (_title, document) => {
+    const { lines } = importedFrom(document);
+    expect(lines.map(({ kind }) => kind)).toEqual(['repository', 'prefix', 'image']);
+  });
+
+  it('takes the platforms of images only, and only where they are text', () => {
+    const platforms = ['linux/arm64'];
+    const { lines } = importedFrom([
+      { from: 'atlanhq/a:1', to: 'r.example/a:1', platforms },
+      { from: 'atlanhq/b', to: 'r.example/b', platforms },
+      { from: 'atlanhq/c:1', to: 'r.example/c:1', platforms: [7] },
+    ]);
+    expect(lines.map((line) => line.platforms)).toEqual([platforms, undefined, undefined]);
+  });
+
+  it.each([
+    ['text that is no JSON', 'a=b', 'MAP_NOT_JSON $'],
+    ['an entry with a fault', '{"atlanhq/a:1": 7}', 'MAP_SHAPE_INVALID $["atlanhq/a:1"]'],
+    ['more bytes than the limit', `{"a:1": "${'x'.repeat(100)}"}`, 'MAP_TOO_LARGE $'],
+  ])('refuses %s, and names it', (_title, text, fault) => {
+    expect(faultsOf(importMap(new TextEncoder().encode(text), 100))).toEqual([fault]);
+  });
+});
 
 describe('importLines', () => {
   it.each([
@@ -45,6 +139,13 @@ describe('importLines', () => {
     const imported = importLines(text);
     expect(imported.lines.map(({ source, target }) => `${source} -> ${target}`)).toEqual(expected);
     expect(imported).toMatchObject({ faults: [], notes: [] });
+  });
+
+  it('tells the kinds of lines by their form', () => {
+    const { lines } = importLines(
+      'a:1=r.example/a:1\na=r.example/a\na=r.example/a:1\na/=r.example/',
+    );
+    expect(lines.map(({ kind }) => kind)).toEqual(['image', 'repository', 'image', 'prefix']);
   });
 
   it.each([
@@ -122,6 +223,17 @@ describe('importKustomization', () => {
 });
 
 describe('carryDigest', () => {
+  const line = (source: string, target: string, rest: Partial<ImportedLine> = {}): ImportedLine => {
+    return {
+      kind: 'image',
+      source,
+      target,
+      sourceDigest: undefined,
+      platforms: undefined,
+      ...rest,
+    };
+  };
+
   it.each([
     ['a source by digest', `q.example/a@${A}`, 'r.example/a', `r.example/a@${A}`],
     ['a source by tag and digest', `q.example/a:1@${A}`, 'r.example/a:1', `r.example/a:1@${A}`],
@@ -130,6 +242,73 @@ describe('carryDigest', () => {
     ['a prefix', 'q.example/team/', 'r.example/team/', 'r.example/team/'],
     ['a source that does not parse', 'A b', 'r.example/a', 'r.example/a'],
   ])('of %s gives the target its digest, or leaves it', (_title, source, target, expected) => {
-    expect(carryDigest({ source, target })).toEqual({ source, target: expected });
+    expect(carryDigest(line(source, target))).toEqual(line(source, expected));
+  });
+
+  it('gives the target the sourceDigest of a source by tag, and keeps all else of the line', () => {
+    const rest = { sourceDigest: A, platforms: ['linux/amd64'] };
+    expect(carryDigest(line('q.example/a:1', 'r.example/a:1', rest))).toEqual(
+      line('q.example/a:1', `r.example/a:1@${A}`, rest),
+    );
+    const pinned = line('q.example/a:1', `r.example/a:1@${B}`, rest);
+    expect(carryDigest(pinned)).toEqual(pinned);
+  });
+
+  it.each(['repository', 'prefix'] as const)('keeps a %s what it is', (kind) => {
+    const name = line('q.example/a', 'r.example/a', { kind });
+    expect(carryDigest(name)).toEqual(name);
+  });
+});
+
+describe('mergedDocument', () => {
+  const structured = mapDocument({
+    images: [
+      { source: 'docker.io/atlanhq/a:latest', target: 'r.example/a' },
+      {
+        source: 'docker.io/atlanhq/b:1',
+        sourceDigest: A,
+        target: 'r.example/b:1',
+        platforms: ['linux/amd64', 'linux/arm64'],
+      },
+    ],
+    repositories: [{ source: 'docker.io/atlanhq/c', target: 'r.example/c' }],
+    prefixes: [{ source: 'docker.io/atlanhq', target: 'r.example/atlan' }],
+  });
+
+  it('of a structured map in full, sorted and without aliases is printed as that map', () => {
+    expect(printed(importedFrom(structured).lines)).toEqual(structured);
+  });
+
+  it('has the entries of flat and of structured inputs side by side', () => {
+    const { lines } = importLines('atlanhq/d=r.example/d\nghcr.io/atlanhq/=r.example/ghcr/');
+    expect(printed([...lines, ...importedFrom(structured).lines])).toEqual({
+      ...structured,
+      repositories: [
+        { source: 'docker.io/atlanhq/c', target: 'r.example/c' },
+        { source: 'docker.io/atlanhq/d', target: 'r.example/d' },
+      ],
+      prefixes: [
+        { source: 'docker.io/atlanhq', target: 'r.example/atlan' },
+        { source: 'ghcr.io/atlanhq', target: 'r.example/ghcr' },
+      ],
+    });
+  });
+
+  it('of a structured map alone decides about every image as that map does', () => {
+    // A flat map would take it for a repository.
+    const latest = { source: 'docker.io/atlanhq/latest', target: 'r.example/latest' };
+    const maps = soundMapSections.map((sections) =>
+      mapDocument({ ...sections, images: [...sections.images, latest] }),
+    );
+    fc.assert(
+      fc.property(maps, imageTexts, (document, image) => {
+        const before = policyOf({ map: document });
+        const after = policyOf({ map: printed(importedFrom(document).lines) });
+        const sources = mapOf(document).entries.map(({ key }) => key);
+        for (const each of [image, 'docker.io/atlanhq/latest:1', ...sources]) {
+          expect(decisionText(after, each)).toBe(decisionText(before, each));
+        }
+      }),
+    );
   });
 });
