@@ -8,7 +8,7 @@ import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
 import type { MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
-import { timeoutError } from './read-body.ts';
+import { timeoutError, unaskedError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
@@ -281,12 +281,10 @@ export class CachedMap {
       if (attempt > 0) {
         await sleep(SIGNATURE_PAUSE);
       }
-      const reading = await this.#source.read({ etag: this.#seen?.etag, maxBytes, signal, signed });
-      if (reading.kind === 'unchanged' && this.#seen === undefined) {
-        throw new RewriterError(
-          'MAP_SOURCE_FAILED',
-          `${this.location} says that nothing changed, but gave nothing before; a proxy may answer in its place`,
-        );
+      const etag = this.#seen?.etag;
+      const reading = await this.#source.read({ etag, maxBytes, signal, signed });
+      if (reading.kind === 'unchanged' && (etag === undefined || etag === '')) {
+        throw unaskedError(this.location);
       }
       if (reading.kind === 'unchanged' || (await this.#isSigned(reading))) {
         return reading;

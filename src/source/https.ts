@@ -4,15 +4,15 @@ import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'n
 import { Agent, request } from 'node:https';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
-import { readCa } from './ca-file.ts';
+import { clientByCa } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';
-import { readBody, timeoutError } from './read-body.ts';
+import { readBody, timeoutError, unaskedError } from './read-body.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 
 const REDIRECT_LIMIT = 3;
 
 export interface HttpsSourceSettings {
-  /** PEM file of the CA of the server; empty: the usual ones. */
+  /** PEM file of the CA of the server; empty: the usual ones. Read anew each time as well. */
   readonly caFile: string;
   /** JSON file of extra request headers; empty: none. Read anew each time, since tokens rotate. */
   readonly headersFile: string;
@@ -29,7 +29,11 @@ interface Fetched {
 /** A map on any web server: Azure Blob with a SAS token, GCS, or your own. */
 export function createHttpsSource(url: string, settings: HttpsSourceSettings): MapSource {
   const { caFile, headersFile, env } = settings;
-  let agent: Agent | undefined;
+  const agentOf = clientByCa(
+    caFile,
+    (ca) => new Agent({ keepAlive: true, ca, proxyEnv: env }),
+    (agent) => agent.destroy(),
+  );
   const target = new URL(url);
   const location = displayUrl(target);
 
@@ -42,17 +46,16 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
       ...(await readHeaders(headersFile)),
       // A compressed answer could grow without bound on its way into memory.
       'accept-encoding': 'identity',
-      ...(etag !== undefined && etag !== '' && { 'if-none-match': etag }),
+      ...(isKnown(etag) && { 'if-none-match': etag }),
     };
-    agent ??= new Agent({ keepAlive: true, ca: await readCa(caFile), proxyEnv: env });
-    const response = await follow(from, { agent, headers, signal });
+    const response = await follow(from, { agent: await agentOf(), headers, signal });
     const status = response.statusCode ?? 0;
     if (status !== 200) {
       response.destroy();
       return { status, etag: '', bytes: new Uint8Array() };
     }
-    const encoding = response.headers['content-encoding'] ?? 'identity';
-    if (encoding !== 'identity') {
+    const encoding = response.headers['content-encoding'] ?? '';
+    if (!/^(?:identity)?$/i.test(encoding)) {
       response.destroy();
       throw new RewriterError(
         'MAP_ENCODED',
@@ -71,6 +74,9 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
       try {
         const map = await get(target, { maxBytes, signal, etag });
         if (map.status === 304) {
+          if (!isKnown(etag)) {
+            throw unaskedError(location);
+          }
           return { kind: 'unchanged' };
         }
         if (map.status !== 200) {
@@ -93,6 +99,11 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
       }
     },
   };
+}
+
+/** Some servers name no version. */
+function isKnown(etag: string | undefined): etag is string {
+  return etag !== undefined && etag !== '';
 }
 
 /** Host and path: what follows may be a token. */

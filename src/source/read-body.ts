@@ -68,6 +68,14 @@ export function timeoutError(location: string): RewriterError {
   );
 }
 
+/** Of a "not modified" to a question that named no version: to take it as one would keep a map for ever. */
+export function unaskedError(location: string): RewriterError {
+  return new RewriterError(
+    'MAP_SOURCE_FAILED',
+    `${location} says that nothing changed, but gave nothing before; a proxy may answer in its place`,
+  );
+}
+
 export function tooLarge(location: string, bytes: number, maxBytes: number): RewriterError {
   return new RewriterError(
     'MAP_TOO_LARGE',

@@ -1,6 +1,6 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import {
   GetObjectCommand,
   type GetObjectCommandOutput,
@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import { describeNetworkError } from './network-error.ts';
-import { readBody, timeoutError } from './read-body.ts';
+import { readBody, timeoutError, unaskedError } from './read-body.ts';
 
 export interface S3StoreSettings {
   readonly region: string;
@@ -52,6 +52,8 @@ export type PutResult =
 
 const DEFAULT_REGION = 'us-east-1';
 const CONNECTION_TIMEOUT = 5000;
+/** Bytes; the longest errors of S3 quote what was to be signed, with a session token in it. */
+const ERROR_LIMIT = 65_536;
 
 /** The objects of one bucket. Every failure is a `RewriterError` that says what to do. */
 export class S3Store {
@@ -78,6 +80,7 @@ export class S3Store {
         httpsAgent: new HttpsAgent({ ...agent, ca }),
       },
     });
+    this.#boundErrors();
   }
 
   async get({ key, versionId, etag, maxBytes, signal }: GetRequest): Promise<GetResult> {
@@ -85,7 +88,7 @@ export class S3Store {
     const command = new GetObjectCommand({
       Bucket: this.#bucket,
       Key: key,
-      IfNoneMatch: etag,
+      ...(etag !== undefined && { IfNoneMatch: quote(etag) }),
       VersionId: versionId,
       ExpectedBucketOwner: this.#owner,
     });
@@ -94,6 +97,9 @@ export class S3Store {
       output = await this.#client.send(command, { abortSignal: signal });
     } catch (error) {
       if (statusOf(error) === 304) {
+        if (etag === undefined) {
+          throw unaskedError(location);
+        }
         return { kind: 'unchanged' };
       }
       if (error instanceof S3ServiceException && error.name === 'NoSuchKey') {
@@ -103,7 +109,7 @@ export class S3Store {
     }
     const { Body, ContentLength, ContentEncoding, ETag } = output;
     const body = Body as Readable;
-    if (ContentEncoding !== undefined && !/^(?:identity|aws-chunked)?$/.test(ContentEncoding)) {
+    if (ContentEncoding !== undefined && !/^(?:identity|aws-chunked)?$/i.test(ContentEncoding)) {
       body.destroy();
       throw new RewriterError(
         'MAP_ENCODED',
@@ -125,7 +131,7 @@ export class S3Store {
       Body: bytes,
       ContentType: contentType,
       ExpectedBucketOwner: this.#owner,
-      ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: `"${replaces}"` }),
+      ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: quote(replaces) }),
     });
     try {
       const { ETag, VersionId } = await this.#client.send(command);
@@ -147,11 +153,47 @@ export class S3Store {
   close(): void {
     this.#client.destroy();
   }
+
+  /** The SDK takes the whole body of an error into memory, whatever its size. */
+  #boundErrors(): void {
+    this.#client.middlewareStack.add(
+      (next) => async (input) => {
+        const result = await next(input);
+        const response = result.response as { statusCode: number; body: Readable };
+        if (response.statusCode >= 300) {
+          response.body = Readable.from(await readError(response.body));
+        }
+        return result;
+      },
+      // Low: just before the SDK reads the answer.
+      { name: 'boundErrors', step: 'deserialize', priority: 'low' },
+    );
+  }
 }
 
-/** ETags travel in quotes; without them they read better, and stay opaque. */
+/** A longer body is no error of S3's own, and as good as none: then the status alone counts. */
+async function readError(body: Readable): Promise<Buffer[]> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > ERROR_LIMIT) {
+      // To leave the loop closes the connection.
+      return [];
+    }
+    chunks.push(chunk);
+  }
+  return chunks;
+}
+
+/** ETags travel in quotes and read better without; a weak one, such as `W/"1"`, stays as it came. */
 function unquote(etag: string): string {
-  return etag.replaceAll('"', '');
+  return /^"[^"]*"$/.test(etag) ? etag.slice(1, -1) : etag;
+}
+
+/** The ETag that `unquote` was given. */
+function quote(etag: string): string {
+  return etag.endsWith('"') ? etag : `"${etag}"`;
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,5 +1,5 @@
 import { RewriterError } from '../core/errors.ts';
-import { readCa } from './ca-file.ts';
+import { clientByCa, readCa } from './ca-file.ts';
 import type { S3Store, S3StoreSettings } from './s3-store.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 
@@ -32,23 +32,31 @@ export async function openStore(
   bucket: string,
   settings: Omit<S3SourceSettings, 'versionId'>,
 ): Promise<S3Store> {
+  return loadStore(bucket, { ...settings, ca: await readCa(settings.caFile) });
+}
+
+async function loadStore(bucket: string, settings: S3StoreSettings): Promise<S3Store> {
   const { S3Store: Store } = await import('./s3-store.ts');
-  return new Store(bucket, { ...settings, ca: await readCa(settings.caFile) });
+  return new Store(bucket, settings);
 }
 
 /** A map in S3 or a compatible service, read with the default credential chain of the AWS SDK. */
 export function createS3Source(url: string, settings: S3SourceSettings): MapSource {
   const { bucket, key } = parseS3Url(url);
   const versionId = settings.versionId === '' ? undefined : settings.versionId;
-  let store: S3Store | undefined;
+  const storeOf = clientByCa(
+    settings.caFile,
+    (ca) => loadStore(bucket, { ...settings, ca }),
+    (store) => store.close(),
+  );
   return {
     location: url,
     async read({ etag, maxBytes, signal, signed }) {
-      const objects = (store ??= await openStore(bucket, settings));
+      const objects = await storeOf();
       const map = await objects.get({
         key,
         versionId,
-        etag: etag === undefined || etag === '' ? undefined : `"${etag}"`,
+        etag: etag === '' ? undefined : etag,
         maxBytes,
         signal,
       });

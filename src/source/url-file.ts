@@ -3,35 +3,42 @@ import { RewriterError } from '../core/errors.ts';
 import type { MapSource } from './source.ts';
 import { watchFiles } from './watch-file.ts';
 
+interface Place {
+  readonly url: string;
+  readonly source: MapSource;
+  /** Of the version that it gave last. */
+  etag?: string;
+}
+
 /**
  * A source whose URL stands in a file, such as a mounted Secret, since it carries a token. The file is
  * read before each read of the map, so that a renewed token is used at once.
  */
 export function createUrlFileSource(path: string, open: (url: string) => MapSource): MapSource {
-  let url: string | undefined;
-  let source: MapSource | undefined;
-  let lastRead: MapSource | undefined;
-  const current = async (): Promise<MapSource> => {
-    const next = await readUrl(path);
-    if (source === undefined || next !== url) {
-      source = open(next);
-      url = next;
+  let place: Place | undefined;
+  const current = async (): Promise<Place> => {
+    const url = await readUrl(path);
+    if (place?.url !== url) {
+      place = { url, source: open(url) };
     }
-    return source;
+    return place;
   };
   return {
     get location() {
-      return source?.location ?? `the URL in ${path}`;
+      return place?.source.location ?? `the URL in ${path}`;
     },
     async prepare() {
       await current();
     },
     async read(request) {
-      const place = await current();
+      const asked = await current();
       // The etag of another place says nothing about this one.
-      const etag = place === lastRead ? request.etag : undefined;
-      lastRead = place;
-      return place.read({ ...request, etag });
+      const etag = request.etag === asked.etag ? request.etag : undefined;
+      const reading = await asked.source.read({ ...request, etag });
+      if (reading.kind === 'changed') {
+        asked.etag = reading.etag;
+      }
+      return reading;
     },
     watch: (onChange) => watchFiles([path], onChange),
   };

@@ -421,6 +421,20 @@ describe('a cached map', () => {
     expect([map.current, map.lastSuccess]).toEqual([undefined, undefined]);
     expect(map.lastError).toBeInstanceOf(RewriterError);
   });
+
+  it('takes no word of a source that a map without an etag is unchanged', async () => {
+    const { map, source, told, serial } = benchOf();
+    source.put(documentOf(1), '');
+    await map.start();
+    source.answer = () => ({ kind: 'unchanged' });
+    await map.refresh();
+    expect(told.at(-1)).toMatch(/^stale /);
+    expect(map.lastError?.code).toBe('MAP_SOURCE_FAILED');
+    expect(serial()).toBe(1);
+    source.heal();
+    await map.refresh();
+    expect(told.at(-1)).toBe('unchanged');
+  });
 });
 
 describe('the time between two reads', () => {

@@ -98,6 +98,8 @@ describe('a map on a web server', () => {
     ['MAP_NOT_FOUND', /publish a map/, { kind: 'bare-status', status: 410 }],
     ['MAP_SOURCE_FAILED', /500/, S3_ERRORS.internalError],
     ['MAP_SOURCE_FAILED', /500/, { kind: 'garbage-error' }],
+    ['MAP_SOURCE_FAILED', /500/, { kind: 'endless-error', status: 500 }],
+    ['MAP_SOURCE_FAILED', /gave nothing before/, { kind: 'not-modified' }],
     ['MAP_SOURCE_FAILED', /503/, S3_ERRORS.slowDown],
     ['MAP_SOURCE_FAILED', /429/, { kind: 'bare-status', status: 429 }],
     ['MAP_SOURCE_FAILED', /204/, { kind: 'bare-status', status: 204 }],
@@ -105,6 +107,7 @@ describe('a map on a web server', () => {
     ['MAP_TOO_LARGE', /maxBytes/, { kind: 'huge', announced: true }],
     ['MAP_TOO_LARGE', /maxBytes/, { kind: 'huge', announced: false }],
     ['MAP_ENCODED', /gzip/, { kind: 'gzip-bomb' }],
+    ['MAP_ENCODED', /br/, { kind: 'encoding', encoding: 'br' }],
     ['MAP_REDIRECTED', /localhost:1\b/, { kind: 'redirect', location: 'https://localhost:1/m' }],
     ['MAP_REDIRECTED', /http:/, { kind: 'redirect', location: 'http://127.0.0.1:1/m' }],
     ['MAP_REDIRECTED', /more than 3 times/, { kind: 'redirect', location: PATH }],
@@ -149,6 +152,21 @@ describe('a map on a web server', () => {
     const etag = await etagOf(source);
     expect(shown(await source.read(requestOf({ etag })))).toMatchObject({ text: MAP });
     expect(server.requests.at(-1)?.headers).not.toHaveProperty('if-none-match');
+  });
+
+  it('is not taken for unchanged where it had no ETag to ask by', async () => {
+    await using server = await startServer();
+    server.break({ kind: 'not-modified' });
+    const refusal = await refusalOf(sourceAt(server).read(requestOf({ etag: '' })));
+    expect(refusal.code).toBe('MAP_SOURCE_FAILED');
+    expect(refusal.message).toContain('gave nothing before');
+  });
+
+  it.each(['identity', 'Identity', ''])('is read where its encoding is %j', async (encoding) => {
+    await using server = await startServer();
+    server.put(PATH, MAP);
+    server.break({ kind: 'encoding', encoding });
+    expect(shown(await sourceAt(server).read(requestOf()))).toMatchObject({ text: MAP });
   });
 
   it('is asked for with its query, its own etag, and uncompressed; the signature with the same query', async () => {
@@ -202,6 +220,21 @@ describe('a map on a web server', () => {
     expect(server.requests).toEqual([]);
   });
 
+  it('is read with the CA that its file holds by then, over no connection made before', async () => {
+    const next = await createAuthority('the next one');
+    await using server = await startServer();
+    server.put(PATH, MAP);
+    const rotated = await workspace.write('rotated.crt', authority.cert);
+    const source = sourceAt(server, { caFile: rotated });
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await workspace.write('rotated.crt', next.cert);
+    expect((await refusalOf(source.read(requestOf()))).code).toBe('MAP_TLS_FAILED');
+    await server.drained();
+    server.showCertificate(await next.issue('store'));
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await server.drained(1);
+  });
+
   it.each<StoreFault>([
     { kind: 'stall-headers' },
     { kind: 'stall-body' },
@@ -211,6 +244,7 @@ describe('a map on a web server', () => {
     { kind: 'gzip-bomb' },
     { kind: 'not-modified' },
     { kind: 'garbage-error' },
+    { kind: 'endless-error', status: 500 },
     { kind: 'redirect', location: PATH },
     { kind: 'redirect', location: 'https://localhost:1/' },
   ])('piles up no sockets over twenty reads of %j', async (fault) => {
@@ -379,9 +413,27 @@ describe('imageMap.urlFile', () => {
     const urlFile = await workspace.write('url', server.url + PATH);
     const source = urlFileSource(urlFile);
     const etag = await etagOf(source);
+    expect(shown(await source.read(requestOf({ etag })))).toBe('unchanged');
     await workspace.write('url', `${server.url}/other.json`);
     expect(shown(await source.read(requestOf({ etag })))).toMatchObject({ text: MAP });
     expect(source.location).toBe(`${server.url}/other.json`);
+  });
+
+  it('does not take for unchanged what another place never gave, however often that says so', async () => {
+    await using server = await startServer();
+    server.put(PATH, MAP);
+    const urlFile = await workspace.write('url', server.url + PATH);
+    const source = urlFileSource(urlFile);
+    const etag = await etagOf(source);
+    await workspace.write('url', `${server.url}/other.json`);
+    server.break({ kind: 'not-modified' });
+    for (let round = 0; round < 2; round += 1) {
+      const refusal = await refusalOf(source.read(requestOf({ etag })));
+      expect(refusal.code).toBe('MAP_SOURCE_FAILED');
+      expect(refusal.message).toContain('gave nothing before');
+    }
+    const asked = server.requests.filter(({ path }) => path === '/other.json');
+    expect(asked.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, undefined]);
   });
 
   it('may be repaired', async () => {

@@ -145,9 +145,13 @@ describe('a map in S3', () => {
     ['MAP_SOURCE_FAILED', /503/, { kind: 'bare-status', status: 503 }],
     ['MAP_SOURCE_FAILED', /500/, { kind: 'error-burst', count: 3 }],
     ['MAP_SOURCE_FAILED', /read again/, { kind: 'garbage-error' }],
+    ['MAP_SOURCE_FAILED', /500/, { kind: 'endless-error', status: 500 }],
+    ['MAP_ACCESS_DENIED', /s3:GetObject/, { kind: 'endless-error', status: 403 }],
+    ['MAP_SOURCE_FAILED', /gave nothing before/, { kind: 'not-modified' }],
     ['MAP_TOO_LARGE', /maxBytes/, { kind: 'huge', announced: true }],
     ['MAP_TOO_LARGE', /maxBytes/, { kind: 'huge', announced: false }],
     ['MAP_ENCODED', /gzip/, { kind: 'gzip-bomb' }],
+    ['MAP_ENCODED', /br/, { kind: 'encoding', encoding: 'br' }],
   ];
 
   it.each(FAULTS)('says %s with %s for %j, and is read as soon as that passes', async (...row) => {
@@ -196,6 +200,33 @@ describe('a map in S3', () => {
     const etag = await etagOf(source);
     expect(shown(await source.read(requestOf({ etag })))).toMatchObject({ text: MAP });
     expect(server.requests.at(-1)?.headers).not.toHaveProperty('if-none-match');
+  });
+
+  it('does not take a map for unchanged that had no ETag to ask by', async () => {
+    await using server = await FaultServer.start();
+    server.break({ kind: 'not-modified' });
+    const refusal = await refusalOf(sourceAt(server).read(requestOf({ etag: '' })));
+    expect(refusal.code).toBe('MAP_SOURCE_FAILED');
+    expect(refusal.message).toContain('gave nothing before');
+  });
+
+  it.each(['identity', 'Identity', 'AWS-Chunked', ''])(
+    'reads a map whose encoding is %j',
+    async (encoding) => {
+      await using server = await FaultServer.start();
+      server.put(PATH, MAP);
+      server.break({ kind: 'encoding', encoding });
+      expect(shown(await sourceAt(server).read(requestOf()))).toMatchObject({ text: MAP });
+    },
+  );
+
+  it('gives up at the deadline where an error stalls in its first bytes', async () => {
+    await using server = await FaultServer.start();
+    server.break({ kind: 'stall-error' });
+    const signal = AbortSignal.timeout(SHORT);
+    const refusal = await refusalOf(sourceAt(server).read(requestOf({ signal })));
+    expect(refusal.code).toBe('MAP_TIMEOUT');
+    await server.drained();
   });
 
   it('does not take a 304 that nobody asked for as a success', async () => {
@@ -259,6 +290,7 @@ describe('a map in S3', () => {
     { kind: 'not-modified' },
     S3_ERRORS.accessDenied,
     { kind: 'garbage-error' },
+    { kind: 'endless-error', status: 403 },
   ])('piles up no sockets over twenty reads of %j', async (fault) => {
     await using server = await FaultServer.start();
     server.put(PATH, MAP);
@@ -282,6 +314,15 @@ describe('a map in S3', () => {
     await source.read(requestOf({ etag }));
     expect(etag).not.toContain('"');
     expect(server.requests.at(-1)?.headers['if-none-match']).toBe(`"${etag}"`);
+  });
+
+  it('is unchanged at a weak ETag as well', async () => {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP, 'W/"1"');
+    const source = sourceAt(server);
+    const etag = await etagOf(source);
+    expect(shown(await source.read(requestOf({ etag })))).toBe('unchanged');
+    expect(server.requests.at(-1)?.headers['if-none-match']).toBe('W/"1"');
   });
 
   it('asks for one version and one owner where they are set, and for none where not', async () => {
@@ -341,6 +382,22 @@ describe('a map in S3', () => {
       expect(refusal.message).toContain('imageMap.s3.caFile');
     }
     expect(server.requests).toHaveLength(1);
+  });
+
+  it('is read with the CA that its file holds by then, over no connection made before', async () => {
+    await using workspace = await Workspace.create();
+    const [authority, next] = [await createAuthority(), await createAuthority('the next one')];
+    await using server = await FaultServer.start(await authority.issue('store'));
+    server.put(PATH, MAP);
+    const caFile = await workspace.write('ca.crt', authority.cert);
+    const source = sourceAt(server, { caFile });
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await workspace.write('ca.crt', next.cert);
+    expect((await refusalOf(source.read(requestOf()))).code).toBe('MAP_TLS_FAILED');
+    await server.drained();
+    server.showCertificate(await next.issue('store'));
+    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+    await server.drained(1);
   });
 
   it('goes through the proxy of the environment', async () => {
@@ -417,6 +474,20 @@ describe('S3Store', () => {
     expect(await put('three', etag)).toEqual({ kind: 'lost' });
     server.break(S3_ERRORS.accessDenied);
     expect((await refusalOf(put('three', undefined))).code).toBe('MAP_ACCESS_DENIED');
+    store.close();
+  });
+
+  it('writes over an object with a weak ETag just as it came', async () => {
+    await using server = await FaultServer.start();
+    const store = new S3Store('sdr-config', settingsOf({ endpoint: server.url }));
+    const key = 'maps/image-map.json';
+    server.put(PATH, 'one', 'W/"1"');
+    const signal = AbortSignal.timeout(10_000);
+    const present = await store.get({ key, maxBytes: 100, signal });
+    const replaces = present.kind === 'found' ? present.etag : undefined;
+    const put = { key, bytes: bytesOfText('two'), contentType: 'application/json', replaces };
+    expect(await store.put(put)).toMatchObject({ kind: 'written' });
+    expect(server.requests.at(-1)?.headers['if-match']).toBe('W/"1"');
     store.close();
   });
 });

@@ -8,7 +8,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,6 +30,8 @@ export type StoreFault =
   | { readonly kind: 'no-length' }
   /** The good object, without its ETag. */
   | { readonly kind: 'no-etag' }
+  /** The good object as it is, and this said of how it is encoded. */
+  | { readonly kind: 'encoding'; readonly encoding: string }
   /** 304 to everything, asked for or not. */
   | { readonly kind: 'not-modified' }
   /** An error document as S3 writes it. */
@@ -47,6 +49,10 @@ export type StoreFault =
   | { readonly kind: 'huge'; readonly announced: boolean }
   /** 50 MB, compressed to a few kilobytes. */
   | { readonly kind: 'gzip-bomb' }
+  /** Half of an error, and then nothing. */
+  | { readonly kind: 'stall-error' }
+  /** A megabyte of an error, and never its end. */
+  | { readonly kind: 'endless-error'; readonly status: number }
   /** 500 with a body that is no XML. */
   | { readonly kind: 'garbage-error' }
   /** 200 with a body that is no map. */
@@ -156,8 +162,13 @@ export class FaultServer implements AsyncDisposable {
   }
 
   /** Puts a new version at a path such as `/bucket/key`; returns its ID. */
-  put(path: string, bytes: string | Uint8Array): string {
-    return this.#store(path, Buffer.from(bytes)).versionId;
+  put(path: string, bytes: string | Uint8Array, etag?: string): string {
+    return this.#store(path, Buffer.from(bytes), etag).versionId;
+  }
+
+  /** Shows another certificate from the next connection on. */
+  showCertificate(tls: Issued): void {
+    (this.#server as HttpsServer).setSecureContext(tls);
   }
 
   remove(path: string): void {
@@ -256,6 +267,9 @@ export class FaultServer implements AsyncDisposable {
       case 'no-etag':
         response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
         return true;
+      case 'encoding':
+        response.writeHead(200, { etag, 'content-encoding': fault.encoding }).end(bytes);
+        return true;
       case 'not-modified':
         response.writeHead(304, { etag }).end();
         return true;
@@ -286,6 +300,12 @@ export class FaultServer implements AsyncDisposable {
           'content-length': this.#bomb.length,
         });
         response.end(this.#bomb);
+        return true;
+      case 'stall-error':
+        response.writeHead(500).write('<Error><Code>');
+        return true;
+      case 'endless-error':
+        response.writeHead(fault.status).write(Buffer.alloc(MEGABYTE, ' '));
         return true;
       case 'garbage-error':
         response.writeHead(500, { 'content-type': 'application/xml' }).end('<Error><Code>&&<<');
@@ -350,11 +370,11 @@ export class FaultServer implements AsyncDisposable {
     }
   }
 
-  #store(path: string, bytes: Buffer): StoredVersion {
+  #store(path: string, bytes: Buffer, etag?: string): StoredVersion {
     this.#versions += 1;
     const version = {
       bytes,
-      etag: `"${createHash('md5').update(bytes).digest('hex')}"`,
+      etag: etag ?? `"${createHash('md5').update(bytes).digest('hex')}"`,
       versionId: `v${this.#versions}`,
     };
     this.#objects.set(path, [...(this.#objects.get(path) ?? []), version]);
