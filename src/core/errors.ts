@@ -52,7 +52,8 @@ export const ERROR_CODES = {
       'Correct the text at the place that the message names; nothing may follow the document.',
   },
   MAP_TOO_LARGE: {
-    meaning: 'The image map is over `imageMap.maxBytes`, or has over 200,000 entries.',
+    meaning:
+      'The image map is over `imageMap.maxBytes`, has over 200,000 entries, or over 30 lists and objects inside of one another.',
     remedy:
       'Remove entries that nothing uses, use repository or prefix entries, or raise `maxBytes`.',
   },
@@ -229,7 +230,7 @@ export const ERROR_CODES = {
   },
   MANIFEST_WRITE_FAILED: {
     meaning:
-      'A file could not be replaced by the rewritten one. None is changed, or the message names those that are.',
+      'A file could not be replaced by the rewritten one, or a signal came meanwhile. None is changed, or the message names those that are.',
     remedy:
       'Check the permissions of the folder and the space on the disk; mount the folder and not the file alone.',
   },
@@ -253,6 +254,11 @@ export const ERROR_CODES = {
   REVIEW_TOO_LARGE: {
     meaning: 'The request body is over 7 MiB (HTTP 413).',
     remedy: 'The API server never sends one; check who calls.',
+  },
+  SERVER_BUSY: {
+    meaning:
+      'The bodies of requests that arrive at one time are over 64 MiB together (HTTP 503 with `Retry-After`).',
+    remedy: 'Nothing, if it passes, since the API server asks again; else check who calls.',
   },
   REVIEW_MEDIA_TYPE: {
     meaning: 'The request has a content type other than `application/json` (HTTP 415).',
@@ -310,7 +316,8 @@ export const ERROR_CODES = {
     remedy: 'Please report it with the log line.',
   },
   USAGE: {
-    meaning: 'A command was called with wrong arguments (exit code 2).',
+    meaning:
+      'A command was called with wrong arguments, or its result cannot be written (exit code 2).',
     remedy: 'See `--help` of the command.',
   },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { RewriterError } from '../core/errors.ts';
+import type { Cluster, ClusterNames } from '../kube/cluster.ts';
 import type { SelfManagedCertificate } from '../kube/self-managed-certificate.ts';
 import type { EventLog } from '../log.ts';
 import { systemClock } from '../source/cached-map.ts';
@@ -49,29 +50,46 @@ export function fileCertificates(tls: TlsConfig, log: EventLog): CertificateSour
 }
 
 /** A certificate that the process makes, keeps in a Secret and makes known to the API server. */
-export function selfManagedCertificates(tls: TlsConfig, log: EventLog): CertificateSource {
+export function selfManagedCertificates(
+  tls: TlsConfig,
+  log: EventLog,
+  connect: (names: ClusterNames) => Promise<Cluster> = connectLazily,
+): CertificateSource {
   const { selfManaged, minVersion, clientCAFile } = tls;
   if (selfManaged === undefined) {
     throw new RewriterError('CONFIG_INCOMPLETE', 'server.tls.selfManaged is missing');
   }
+  let issued: { readonly cert: string; readonly key: string } | undefined;
   let latest: ServingCertificate | undefined;
   let onNext: (certificate: ServingCertificate) => void;
   let keeper: SelfManagedCertificate | undefined;
+  let stopWatching: (() => void) | undefined;
+  /** What was issued last, with the authority for clients as it is now. */
+  const serveIssued = async (): Promise<void> => {
+    if (issued === undefined) return;
+    try {
+      const clientCA = await readClientCA(clientCAFile);
+      latest = checkCertificate(issued.cert, issued.key, minVersion, clientCA);
+      onNext(latest);
+    } catch (error) {
+      logRefusal(log, error);
+    }
+  };
   const start = async (): Promise<void> => {
-    // The Kubernetes client takes long to load, and only this kind of certificate needs it.
-    const [{ SelfManagedCertificate: Keeper }, { connectCluster }, clientCA] = await Promise.all([
+    const [{ SelfManagedCertificate: Keeper }, cluster] = await Promise.all([
       import('../kube/self-managed-certificate.ts'),
-      import('../kube/cluster.ts'),
+      connect(selfManaged),
+      // A fault of the file is a reason not to start.
       readClientCA(clientCAFile),
     ]);
     keeper = new Keeper({
-      cluster: connectCluster(selfManaged),
+      cluster,
       settings: selfManaged,
       clock: systemClock,
       observer: {
-        issued: ({ cert, key }) => {
-          latest = checkCertificate(cert, key, minVersion, clientCA);
-          onNext(latest);
+        issued: (pair) => {
+          issued = pair;
+          void serveIssued();
         },
         changed: (what) => log.write('info', 'tls.managed', { changed: what }),
         failed: (error) => logRefusal(log, error),
@@ -89,13 +107,23 @@ export function selfManagedCertificates(tls: TlsConfig, log: EventLog): Certific
       onNext = onChange;
       // Between the first one and this call there may have been another.
       if (latest !== undefined) onChange(latest);
+      if (clientCAFile !== '') {
+        stopWatching = watchFiles([clientCAFile], () => void serveIssued());
+      }
     },
     isTrusted: () => keeper?.isPublished ?? false,
     stop() {
+      stopWatching?.();
       keeper?.stop();
       return Promise.resolve();
     },
   };
+}
+
+/** The Kubernetes client takes long to load, and only this kind of certificate needs it. */
+async function connectLazily(names: ClusterNames): Promise<Cluster> {
+  const { connectCluster } = await import('../kube/cluster.ts');
+  return connectCluster(names);
 }
 
 /** A certificate for a trial on this machine, valid for a day; its authority is in `caFile` until `stop`. */

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { Socket } from 'node:net';
-import { finished } from 'node:stream/promises';
 import { TLSSocket } from 'node:tls';
 import {
   fastify,
@@ -16,17 +15,23 @@ import type { Mode } from '../core/verdict.ts';
 import { type Answer, createAnswerer } from './answer.ts';
 import { AnswerQueue, type Asked } from './answer-queue.ts';
 import type { Auditor } from './audit.ts';
+import { BodyMemory } from './body-memory.ts';
+import { BODY_LIMIT, bodyEnd, receiveBody, tooLarge } from './request-body.ts';
 import type { ServingCertificate } from './tls.ts';
+import { UnusedConnections } from './unused-connections.ts';
 import { WITHOUT_SCHEMAS } from './without-schemas.ts';
 
-/** A review holds object and oldObject, of 3 MiB each at most. */
-export const BODY_LIMIT = 7 * 1024 * 1024;
-/** The API server drops idle connections after 90 s and does not repeat a POST that meets a closed one. */
+/**
+ * For a connection without a request, before the first one as well as after one. The API server drops
+ * such connections after 90 s and does not repeat a POST that meets a closed one.
+ */
 const KEEP_ALIVE = 120_000;
-/** For a whole request to arrive; the API server gives up after its own timeout, 30 s at most. */
+/** For a request that has begun to arrive; the API server gives up after its own timeout, 30 s at most. */
 const REQUEST_TIMEOUT = 10_000;
 const TIMEOUT_CHECK_INTERVAL = 1000;
 const HANDSHAKE_TIMEOUT = 10_000;
+/** Nine of the largest bodies, or thousands of usual ones; leaves the process far below the 256 MiB of the chart. */
+const BODY_MEMORY = 64 * 1024 * 1024;
 
 const JSON_TYPE = 'application/json';
 const ANSWER_TYPE = 'application/json; charset=utf-8';
@@ -35,6 +40,13 @@ const NO_BODY = Buffer.alloc(0);
 const MODES: ReadonlyMap<string, Mode> = new Map([
   ['/mutate', 'enforce'],
   ['/audit', 'audit'],
+]);
+
+/** The status that goes with a request that is refused before it was looked at. */
+const STATUSES: ReadonlyMap<ErrorCode, number> = new Map([
+  ['CLIENT_UNAUTHORIZED', 403],
+  ['REVIEW_TOO_LARGE', 413],
+  ['SERVER_BUSY', 503],
 ]);
 
 export interface WebhookOptions {
@@ -47,11 +59,14 @@ export interface WebhookOptions {
   readonly isDraining: () => boolean;
   /** For a request to arrive, in milliseconds; for tests. */
   readonly requestTimeout?: number;
+  /** For the bodies of all requests that are not decided yet, in bytes; for tests. */
+  readonly bodyMemory?: number;
 }
 
 interface Unanswered extends Asked {
   readonly response: ServerResponse;
   readonly body: Buffer;
+  readonly release: () => void;
   readonly mode: Mode;
 }
 
@@ -61,6 +76,8 @@ export type WebhookServer = FastifyInstance<Server>;
 export function buildWebhook(options: WebhookOptions): WebhookServer {
   const { certificate, clients, policy, auditor, isDraining } = options;
   const requestTimeout = options.requestTimeout ?? REQUEST_TIMEOUT;
+  const memory = new BodyMemory(options.bodyMemory ?? BODY_MEMORY);
+  const unused = new UnusedConnections(KEEP_ALIVE);
   const { answer, failure } = createAnswerer(policy, auditor);
 
   const headersOf = ({ retryAfter }: Answer): Record<string, string> => {
@@ -87,8 +104,32 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
 
   const queue = new AnswerQueue<Unanswered, Answer>(
     ({ body, mode, since }) => answer(body, mode, since),
-    ({ response }, given) => sendPlain(response, given),
+    ({ response, release }, given) => {
+      release();
+      sendPlain(response, given);
+    },
   );
+
+  const refuse = ({ code, message }: RewriterError): Answer => {
+    const refusal = failure(STATUSES.get(code) ?? 500, code, message);
+    return code === 'SERVER_BUSY' ? { ...refusal, retryAfter: '1' } : refusal;
+  };
+
+  const fail = (error: FastifyError, request: FastifyRequest): Answer => {
+    const { status, code, message } = describeError(error, request);
+    // The stack is for the log, not for the caller.
+    const detail = status === 500 ? error.stack : message;
+    return failure(status, code, message, detail);
+  };
+
+  const refusePlain = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    fault: RewriterError,
+  ): Promise<void> => {
+    await bodyEnd(request);
+    sendPlain(response, refuse(fault));
+  };
 
   const answerPlain = (request: IncomingMessage, response: ServerResponse): boolean => {
     const mode = modeOfPlain(request);
@@ -96,7 +137,11 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     if (mode === undefined || isRefused) {
       return false;
     }
-    readBody(request, (body) => queue.add({ response, body, mode, since: performance.now() }));
+    receiveBody(request, memory, {
+      take: (body, release) =>
+        queue.add({ response, body, release, mode, since: performance.now() }),
+      refuse: (fault) => void refusePlain(request, response, fault),
+    });
     return true;
   };
 
@@ -113,13 +158,15 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
   };
   const app = fastify<Server>({
     https,
-    serverFactory: (handler) =>
-      createServer(https, (request, response) => {
+    serverFactory: (handler) => {
+      const server = createServer(https, (request, response) => {
         if (!answerPlain(request, response)) {
           handler(request, response);
         }
-      }),
-    bodyLimit: BODY_LIMIT,
+      });
+      unused.watch(server);
+      return server;
+    },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     logger: false,
@@ -127,8 +174,25 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
   });
   // Fastify's own parser refuses pods with a label named __proto__; ours leaves the body to the core.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
+  app.addContentTypeParser(JSON_TYPE, (request, payload, done) => {
+    if (Number(request.headers['content-length']) > BODY_LIMIT) {
+      done(tooLarge());
+      return;
+    }
+    receiveBody(payload, memory, {
+      take: (body, release) => {
+        done(null, body);
+        // Decided by now: no handler waits for anything.
+        release();
+      },
+      refuse: done,
+    });
+  });
+  app.addHook('preClose', (done) => {
+    unused.close();
+    // Node no longer looks for requests that take too long once it closes.
+    setTimeout(() => app.server.closeAllConnections(), requestTimeout).unref();
+    done();
   });
 
   if (clients !== undefined) {
@@ -148,10 +212,7 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
   });
   app.setErrorHandler(async (error: FastifyError | RewriterError, request, reply) => {
     await bodyEnd(request.raw);
-    const { status, code, message } = describeError(error, request);
-    // The stack is for the log, not for the caller.
-    const detail = status === 500 ? error.stack : message;
-    return send(reply, failure(status, code, message, detail));
+    return send(reply, error instanceof RewriterError ? refuse(error) : fail(error, request));
   });
   return app;
 }
@@ -172,54 +233,22 @@ function modeOfPlain({ method, url = '', headers }: IncomingMessage): Mode | und
   return MODES.get(query < 0 ? url : url.slice(0, query));
 }
 
-/** Hands over the complete body; never, where the caller goes away before. */
-function readBody(request: IncomingMessage, take: (body: Buffer) => void): void {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const [first = NO_BODY] = chunks;
-    take(chunks.length > 1 ? Buffer.concat(chunks) : first);
-  });
-}
-
-/**
- * Reads what is left of a refused body. A socket that is closed over unread bytes is reset, and the
- * caller would see that in place of the answer. The request timeout bounds the wait.
- */
-async function bodyEnd(body: IncomingMessage): Promise<void> {
-  body.resume();
-  await finished(body, { writable: false }).catch(() => undefined);
-}
-
 interface ErrorAnswer {
   readonly status: number;
   readonly code: ErrorCode;
   readonly message: string;
 }
 
-function describeError(error: FastifyError | RewriterError, request: FastifyRequest): ErrorAnswer {
-  if (error instanceof RewriterError) {
-    return { status: 403, code: error.code, message: error.message };
+function describeError(error: FastifyError, request: FastifyRequest): ErrorAnswer {
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    const type = request.headers['content-type'] ?? 'none';
+    const message = `the content type is ${JSON.stringify(type.slice(0, 80))}; send application/json`;
+    return { status: 415, code: 'REVIEW_MEDIA_TYPE', message };
   }
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return {
-        status: 413,
-        code: 'REVIEW_TOO_LARGE',
-        message: `the body is over ${BODY_LIMIT} bytes`,
-      };
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': {
-      const type = request.headers['content-type'] ?? 'none';
-      const message = `the content type is ${JSON.stringify(type.slice(0, 80))}; send application/json`;
-      return { status: 415, code: 'REVIEW_MEDIA_TYPE', message };
-    }
-    default: {
-      const status = error.statusCode ?? 500;
-      return status < 500
-        ? { status, code: 'REVIEW_INVALID', message: error.message }
-        : { status: 500, code: 'INTERNAL', message: error.message };
-    }
-  }
+  const status = error.statusCode ?? 500;
+  return status < 500
+    ? { status, code: 'REVIEW_INVALID', message: error.message }
+    : { status: 500, code: 'INTERNAL', message: error.message };
 }
 
 function clientFault(socket: Socket, subjects: readonly string[]): RewriterError | undefined {

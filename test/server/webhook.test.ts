@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectTcp } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import jsonpatch, { type Operation } from 'fast-json-patch';
 import { parseConfig, policySettings } from '../../src/config.ts';
 import { createPolicy, type Policy } from '../../src/core/policy.ts';
@@ -77,7 +79,7 @@ interface Rig {
 let authority: Authority;
 
 async function startRig(
-  options: { clients?: { subjects: string[] }; requestTimeout?: number } = {},
+  options: { clients?: { subjects: string[] }; requestTimeout?: number; bodyMemory?: number } = {},
 ): Promise<Rig> {
   const { cert, key } = await authority.issue('sdr-image-rewriter');
   const recorded = recordLog();
@@ -550,25 +552,266 @@ describe('a request that is not as the API server sends it', () => {
   });
 });
 
-describe('a client that stalls', () => {
-  it('is cut off after the timeout, whether it stops in the head or in the body', async () => {
-    const rig = await startRig({ requestTimeout: 300 });
-    const body = fixture('create-deployment-pod');
-    const halves = [rawRequest(body).slice(0, 40), rawRequest(body).slice(0, 2000)];
-    await Promise.all(
-      halves.map(async (half) => {
-        const socket = await openSocket(rig);
-        socket.on('error', () => undefined);
-        const closed = new Promise((resolve) => socket.once('close', resolve));
-        socket.resume();
-        socket.write(half);
-        await closed;
-      }),
-    );
-    const client = new HttpsClient(rig.url, { ca: authority.cert });
-    expect((await client.send('/mutate', body)).status).toBe(200);
-    client.close();
+/** What comes back over a connection, as text. */
+class Conversation {
+  readonly socket: TLSSocket;
+  /** Resolves with everything that was received, when the connection is closed. */
+  readonly closed: Promise<string>;
+  #received = '';
+
+  private constructor(socket: TLSSocket) {
+    this.socket = socket;
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => (this.#received += chunk.toString()));
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve(this.#received)));
+  }
+
+  static async open(rig: Rig): Promise<Conversation> {
+    return new Conversation(await openSocket(rig));
+  }
+
+  get isClosed(): boolean {
+    return this.socket.closed;
+  }
+
+  write(...texts: string[]): void {
+    this.socket.write(texts.join(''));
+  }
+
+  /** Resolves with everything that was received, when it has this text. */
+  async until(text: string): Promise<string> {
+    while (!this.#received.includes(text)) {
+      if (this.isClosed) throw new Error(`closed after: ${this.#received}`);
+      await sleep(5);
+    }
+    return this.#received;
+  }
+}
+
+const REVIEW = fixture('create-deployment-pod');
+const HALF = rawRequest(REVIEW).slice(0, 2000);
+
+describe('a client that takes its time', () => {
+  const requestTimeout = 300;
+  /** Node looks for late requests once a second. */
+  const long = 1500 + requestTimeout;
+  let rig: Rig;
+
+  beforeAll(async () => {
+    rig = await startRig({ requestTimeout });
+  });
+  afterAll(async () => {
     await rig.server.close();
+  });
+
+  it.each<[string, string]>([
+    ['in the head of its first request', HALF.slice(0, 40)],
+    ['after the first byte', HALF.slice(0, 1)],
+    ['in the body of its first request', HALF],
+    ['in the head of its second request', rawRequest(REVIEW) + HALF.slice(0, 40)],
+    ['in the body of its second request', rawRequest(REVIEW) + HALF],
+  ])('is cut off with 408 where it stops %s', async (_title, sent) => {
+    const client = await Conversation.open(rig);
+    client.write(sent);
+    expect(await client.closed).toContain('HTTP/1.1 408 ');
+  });
+
+  it('is cut off however steadily its bytes drip in', async () => {
+    const client = await Conversation.open(rig);
+    const drip = setInterval(() => client.write('x'), 50);
+    client.write('POST /mutate HTTP/1.1\r\nx-slow: ');
+    expect(await client.closed).toContain('HTTP/1.1 408 ');
+    clearInterval(drip);
+  });
+
+  it('may open a connection long before it uses it', async () => {
+    const client = await Conversation.open(rig);
+    await sleep(long);
+    client.write(rawRequest(REVIEW));
+    expect(await client.until('"uid"')).toMatch(/^HTTP\/1\.1 200 /);
+    client.socket.destroy();
+  });
+
+  it('may wait long between two requests', async () => {
+    const client = await Conversation.open(rig);
+    client.write(rawRequest(REVIEW));
+    await client.until('"uid"');
+    await sleep(long);
+    client.write(rawRequest(podReview(null, { uid: 'later' })));
+    await client.until('"uid":"later"');
+    client.socket.destroy();
+  });
+
+  it('may go away before it asks anything', async () => {
+    const client = await Conversation.open(rig);
+    client.socket.end();
+    expect(await client.closed).toBe('');
+    const raw = connectTcp(rig.port, '127.0.0.1');
+    const other = connectTls({ socket: raw, host: 'localhost', ca: authority.cert });
+    other.on('error', () => undefined);
+    await once(other, 'secureConnect');
+    raw.resetAndDestroy();
+    await sleep(50);
+    const next = await Conversation.open(rig);
+    next.write(rawRequest(REVIEW));
+    expect(await next.until('"uid"')).toMatch(/^HTTP\/1\.1 200 /);
+    next.socket.destroy();
+  });
+});
+
+describe('a server that closes', () => {
+  it('waits for no connection without a request', async () => {
+    const rig = await startRig();
+    const unused = await Conversation.open(rig);
+    const idle = await Conversation.open(rig);
+    idle.write(rawRequest(REVIEW));
+    await idle.until('"uid"');
+    const begun = performance.now();
+    await rig.server.close();
+    expect(performance.now() - begun).toBeLessThan(1000);
+    await Promise.all([unused.closed, idle.closed]);
+  });
+
+  it('answers the requests that have begun, and then closes their connections', async () => {
+    const rig = await startRig();
+    const client = await Conversation.open(rig);
+    const whole = rawRequest(REVIEW);
+    client.write(whole.slice(0, 2000));
+    await sleep(50);
+    const closed = rig.server.close();
+    await sleep(50);
+    client.write(whole.slice(2000));
+    const answer = await client.closed;
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toContain('connection: close');
+    await closed;
+  });
+
+  it('answers the request of a connection that was just being opened', async () => {
+    const rig = await startRig();
+    const raw = connectTcp(rig.port, '127.0.0.1');
+    await once(raw, 'connect');
+    await sleep(50);
+    const closed = rig.server.close();
+    await sleep(50);
+    const socket = connectTls({ socket: raw, host: 'localhost', ca: authority.cert });
+    socket.write(rawRequest(REVIEW));
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    expect(first.toString()).toMatch(/^HTTP\/1\.1 200 /);
+    await closed;
+  });
+
+  it('waits no longer for a request that stalls than at other times', async () => {
+    const rig = await startRig({ requestTimeout: 300 });
+    const client = await Conversation.open(rig);
+    client.write(HALF);
+    await sleep(50);
+    const begun = performance.now();
+    await rig.server.close();
+    expect(performance.now() - begun).toBeLessThan(2000);
+    await client.closed;
+  });
+});
+
+describe('bodies that are too many at once', () => {
+  const bodyMemory = 64 * 1024;
+  const big = rawRequest('x'.repeat(100_000));
+  /** Leaves room for a small review, and for no other of its own kind. */
+  const stalled = big.slice(0, 40_000);
+  let rig: Rig;
+
+  beforeEach(async () => {
+    rig = await startRig({ bodyMemory });
+  });
+  afterEach(async () => {
+    rig.server.server.closeAllConnections();
+    await rig.server.close();
+  });
+
+  function chunked(request: string): string {
+    const [head = '', body = ''] = request.split('\r\n\r\n');
+    const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+    return `${head.replace(/content-length: \d+/, 'transfer-encoding: chunked')}\r\n\r\n${chunk}`;
+  }
+
+  async function expectRoom(): Promise<void> {
+    const client = await Conversation.open(rig);
+    client.write(rawRequest(podReview({ note: 'x'.repeat(50_000) })));
+    expect(await client.until('"uid"')).toMatch(/^HTTP\/1\.1 200 /);
+    client.socket.destroy();
+  }
+
+  it.each<[string, string]>([
+    ['of one length', big],
+    ['in chunks', chunked(big)],
+  ])('are refused with 503 for a while, one %s', async (_title, request) => {
+    const client = await Conversation.open(rig);
+    client.write(request);
+    const answer = await client.until('SERVER_BUSY');
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer).toMatch(/^retry-after: 1\r$/m);
+    expect(rig.recorded.lines).toEqual([
+      expect.objectContaining({ event: 'admission', outcome: 'error', code: 'SERVER_BUSY' }),
+    ]);
+    expect(await rig.metrics.registry.metrics()).toMatch(
+      /requests_total\{operation="OTHER",outcome="error"\} 1/,
+    );
+    client.socket.destroy();
+    await expectRoom();
+  });
+
+  it('are refused one by one: those that were there before are answered', async () => {
+    const review = rawRequest(podReview({ note: 'x'.repeat(50_000) }));
+    const early = await Conversation.open(rig);
+    early.write(review.slice(0, 40_000));
+    await sleep(50);
+    const late = await Conversation.open(rig);
+    late.write(review);
+    expect(await late.until('}')).toContain('SERVER_BUSY');
+    early.write(review.slice(40_000));
+    expect(await early.until('"uid"')).toMatch(/^HTTP\/1\.1 200 /);
+    late.write(review);
+    await late.until('"uid"');
+    early.socket.destroy();
+    late.socket.destroy();
+  });
+
+  it('leave room for the small review that fits', async () => {
+    const client = await Conversation.open(rig);
+    client.write(stalled);
+    await sleep(50);
+    const small = await Conversation.open(rig);
+    small.write(rawRequest(podReview(null)));
+    expect(await small.until('"uid"')).toMatch(/^HTTP\/1\.1 200 /);
+    client.socket.destroy();
+    small.socket.destroy();
+  });
+
+  it.each<[string, string]>([
+    ['of one length', stalled],
+    ['in chunks', chunked(big).slice(0, 40_000)],
+  ])('are forgotten when their callers go away, one %s', async (_title, request) => {
+    for (let count = 0; count < 3; count += 1) {
+      const client = await Conversation.open(rig);
+      client.write(request);
+      await sleep(50);
+      client.socket.destroy();
+      await client.closed;
+      await sleep(20);
+    }
+    await expectRoom();
+  });
+
+  it('are forgotten when they are answered, be it with an error', async () => {
+    const junk = 'x'.repeat(40_000);
+    const requests = [rawRequest(junk), chunked(rawRequest(junk)), rawRequest(junk, '/elsewhere')];
+    for (const request of [...requests, ...requests]) {
+      const client = await Conversation.open(rig);
+      client.write(request);
+      expect(await client.until('"code"')).toMatch(/REVIEW_NOT_JSON|ROUTE_UNKNOWN/);
+      client.socket.destroy();
+    }
+    await expectRoom();
   });
 });
 
