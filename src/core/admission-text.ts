@@ -21,38 +21,51 @@ export function warningsFor(
   { unmapped }: Pick<Policy, 'unmapped'>,
   mode: Mode,
 ): string[] {
-  const warnings: string[] = [];
-  for (const { image, decision } of verdicts) {
-    switch (decision.outcome) {
+  const doubtful = verdicts.filter((verdict): verdict is Doubtful => {
+    switch (verdict.decision.outcome) {
       case 'kept':
-        break;
+        return false;
       case 'rewritten':
-        if (mode === 'audit') {
-          warnings.push(warning(`${imageLabel(image)} would be pulled from`, decision.target));
-        }
-        break;
-      case 'invalid': {
-        const head = `${imageLabel(image)} has an invalid image (${decision.reason}):`;
-        warnings.push(warning(head, image.image));
-        break;
-      }
+        return mode === 'audit';
+      case 'invalid':
+        return true;
       case 'unmapped':
-        if (unmapped !== 'allow') {
-          const verb = unmapped === 'warn' ? 'no rule' : mode === 'audit' ? 'would deny' : 'denied';
-          const head = `${imageLabel(image)}: ${verb} (${decision.reason}) for`;
-          warnings.push(warning(head, canonicalText(decision.reference)));
-        }
-        break;
+        return unmapped !== 'allow';
     }
+  });
+  if (doubtful.length <= WARNINGS_LIMIT) {
+    return doubtful.map((verdict) => warningOf(verdict, unmapped, mode));
   }
-  if (warnings.length <= WARNINGS_LIMIT) {
-    return warnings;
-  }
-  const rest = warnings.length - WARNINGS_LIMIT + 1;
+  const rest = doubtful.length - WARNINGS_LIMIT + 1;
   return [
-    ...warnings.slice(0, WARNINGS_LIMIT - 1),
+    ...doubtful.slice(0, WARNINGS_LIMIT - 1).map((verdict) => warningOf(verdict, unmapped, mode)),
     `sdr-image-rewriter: ${rest} more images of this pod have warnings`,
   ];
+}
+
+interface Doubtful extends ImageVerdict {
+  readonly decision: Exclude<ImageVerdict['decision'], { readonly outcome: 'kept' }>;
+}
+
+function warningOf(
+  { image, decision }: Doubtful,
+  unmapped: Policy['unmapped'],
+  mode: Mode,
+): string {
+  const label = imageLabel(image);
+  switch (decision.outcome) {
+    case 'rewritten':
+      return warning(`${label} would be pulled from`, decision.target);
+    case 'unmapped': {
+      const verb = unmapped === 'warn' ? 'no rule' : mode === 'audit' ? 'would deny' : 'denied';
+      return warning(
+        `${label}: ${verb} (${decision.reason}) for`,
+        canonicalText(decision.reference),
+      );
+    }
+    case 'invalid':
+      return warning(`${label} has an invalid image (${decision.reason}):`, image.image);
+  }
 }
 
 /** Fits the limit by cutting the middle of the image, whose two ends say most. */
@@ -94,13 +107,14 @@ export function denialMessage(verdicts: readonly ImageVerdict[], { map }: Policy
   return `sdr-image-rewriter: ${named.join('; ')}${more}: not covered by ${rules}; add a rule, or ask whoever publishes the map to`;
 }
 
-/** Joins lines for an audit annotation, bounded in length. */
-export function summary(lines: readonly string[]): string {
+/** Joins what there is to say of each item for an audit annotation, bounded in length. */
+export function summary<Item>(items: readonly Item[], describe: (item: Item) => string): string {
   let text = '';
-  for (const [index, line] of lines.entries()) {
+  for (const [index, item] of items.entries()) {
+    const line = describe(item);
     const next = index === 0 ? line : `${text}, ${line}`;
     if (next.length > SUMMARY_LIMIT) {
-      const rest = lines.length - index;
+      const rest = items.length - index;
       return index === 0 ? cut(line, SUMMARY_LIMIT) : `${text}, and ${rest} more`;
     }
     text = next;

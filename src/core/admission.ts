@@ -4,6 +4,7 @@ import { findExemption, MIRROR_POD_ANNOTATION, SKIP_LABEL } from './exemption.ts
 import { isRecord } from './json-path.ts';
 import {
   annotationOperations,
+  BY_MAP,
   imageOperations,
   type PatchOperation,
   pullSecretOperations,
@@ -12,7 +13,7 @@ import {
 import { imageLabel, listPodImages, type PodImage } from './pod-images.ts';
 import type { MapIdentity, Policy } from './policy.ts';
 import { canonicalText } from './reference.ts';
-import { type ImageVerdict, type Mode, reasonOf } from './verdict.ts';
+import { type ImageVerdict, isUnmapped, type Mode, reasonOf } from './verdict.ts';
 import { denialMessage, mapText, summary, warningsFor } from './admission-text.ts';
 
 /** Why a whole request was left alone. */
@@ -216,7 +217,7 @@ function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
   const usedMap = verdicts.some(
     ({ decision }) => decision.outcome === 'rewritten' && decision.rule.startsWith('map-'),
   );
-  return usedMap && map !== undefined ? `map ${mapText(map)}` : 'prefix';
+  return usedMap && map !== undefined ? `${BY_MAP}${mapText(map)}` : 'prefix';
 }
 
 interface Findings {
@@ -278,18 +279,17 @@ function auditAnnotations(
   const annotations: Record<string, string> = {};
   if (rewrites.length > 0) {
     annotations.rewritten = summary(
-      rewrites.map(({ image, target }) => `${imageLabel(image)}: ${image.image} -> ${target}`),
+      rewrites,
+      ({ image, target }) => `${imageLabel(image)}: ${image.image} -> ${target}`,
     );
   }
-  const unmapped: string[] = [];
-  for (const { image, decision } of verdicts) {
-    if (decision.outcome === 'unmapped') {
-      const { reference, reason } = decision;
-      unmapped.push(`${imageLabel(image)}: ${canonicalText(reference)} (${reason})`);
-    }
-  }
+  const unmapped = verdicts.filter(isUnmapped);
   if (unmapped.length > 0) {
-    annotations.unmapped = summary(unmapped);
+    annotations.unmapped = summary(
+      unmapped,
+      ({ image, decision: { reference, reason } }) =>
+        `${imageLabel(image)}: ${canonicalText(reference)} (${reason})`,
+    );
   }
   if (map !== undefined && rewrites.length + unmapped.length > 0) {
     annotations.map = mapText(map);

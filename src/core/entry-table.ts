@@ -79,6 +79,11 @@ export class EntryTable {
     return KINDS[this.#field(number, FLAGS) & KIND_MASK] ?? 'image';
   }
 
+  /** Whether the target has a digest. */
+  isPinned(number: number): boolean {
+    return (this.#field(number, FLAGS) & PINNED) !== 0;
+  }
+
   key(number: number): string {
     return this.#texts.read(this.#field(number, KEY));
   }
@@ -150,7 +155,7 @@ export class EntryTable {
     return {
       kind,
       ...texts,
-      pinned: (this.#field(number, FLAGS) & PINNED) !== 0,
+      pinned: this.isPinned(number),
       sourceDigest: digest === NO_TEXT ? undefined : this.#texts.read(digest),
     };
   }

@@ -1,5 +1,6 @@
 import { EntryTable } from './entry-table.ts';
 import { type ErrorCode, type Fault, type Invalid, isInvalid, quote } from './errors.ts';
+import { FaultList } from './fault-list.ts';
 import { type MapHead, type MapLine, readMapLines, targetPathOf } from './map-document.ts';
 import { TextIndex } from './packed-text.ts';
 import { covers, longestPrefix, parsePrefix, type PrefixMatch } from './prefix-rules.ts';
@@ -125,7 +126,7 @@ export function* imageMapSteps(
 const LINES_PER_STEP = 8;
 
 class MapBuilder {
-  readonly #faults: Fault[] = [];
+  readonly #faults = new FaultList();
   readonly #table = new EntryTable();
   readonly #tags: TextIndex;
   readonly #digests: TextIndex;
@@ -169,8 +170,8 @@ class MapBuilder {
   }
 
   *finish(head: MapHead): Steps<ImageMap | MapFaults> {
-    const faults = [...head.faults, ...this.#faults];
-    yield* this.#findChains(faults);
+    yield* this.#findChains();
+    const faults = [...head.faults, ...this.#faults.faults];
     const map = this.#map(head);
     return faults.length > 0 ? { faults, readable: map } : map;
   }
@@ -221,7 +222,7 @@ class MapBuilder {
   }
 
   #fault(code: ErrorCode, path: string, message: string): void {
-    this.#faults.push({ code, path, message });
+    this.#faults.add(code, path, message);
   }
 
   #addImage(line: MapLine): void {
@@ -272,6 +273,10 @@ class MapBuilder {
   /** Several entries may imply one key; which one answers must not depend on their order. */
   #keepFirst(index: TextIndex, key: string, number: number, entry: ImageEntry): void {
     index.set(key, number, (kept) => {
+      if (entry.pinned !== this.#table.isPinned(kept)) {
+        // Only a target with a digest may stand in for a source that is pulled by digest.
+        return entry.pinned;
+      }
       const keptKey = this.#table.key(kept);
       return entry.key === keptKey ? entry.target < this.#table.target(kept) : entry.key < keptKey;
     });
@@ -351,7 +356,7 @@ class MapBuilder {
   }
 
   /** Finds targets that a rule of this map would move again. */
-  *#findChains(faults: Fault[]): Steps<void> {
+  *#findChains(): Steps<void> {
     if (this.#sourceRegistries.isDisjointFrom(this.#targetRegistries)) {
       return;
     }
@@ -367,10 +372,10 @@ class MapBuilder {
       }
       const path = targetPathOf(this.#table.path(number));
       // Aliases share the target of their image.
-      if (faults.at(-1)?.path !== path) {
+      if (this.#faults.faults.at(-1)?.path !== path) {
         const target = quote(this.#table.target(number));
         const message = `the target ${target} is itself a source: see ${next}`;
-        faults.push({ code: 'MAP_TARGET_IS_SOURCE', path, message });
+        this.#fault('MAP_TARGET_IS_SOURCE', path, message);
       }
     }
   }
@@ -388,7 +393,13 @@ class MapBuilder {
         ? undefined
         : this.#tags.get(`${repository}:${tag ?? 'latest'}`)) ??
       this.#repositories.get(repository);
-    return next === undefined ? this.#nextPrefix(repository) : this.#table.path(next);
+    if (next === undefined) {
+      return this.#nextPrefix(repository);
+    }
+    // An entry may pin a tag in its place (a:1 → a:1@sha256:…): moved again, the target is what it was.
+    const text = this.#table.canonicalTarget(number);
+    const isPin = this.#table.hasCanonicalTarget(next, text) && !this.#table.hasKey(next, text);
+    return isPin ? undefined : this.#table.path(next);
   }
 
   #nextOfName(number: number, moved: MovedNames): string | undefined {

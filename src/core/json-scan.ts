@@ -36,11 +36,18 @@ const WORDS = ['true', 'false', 'null'] as const;
 const ESCAPES = '"\\/bfnrtu';
 /** Bytes that are checked in one step: some 20 microseconds. */
 const STRIDE = 8192;
+/** Lists and objects inside of one another: a map needs four. What is deeper would cost memory for each level. */
+const DEPTH_LIMIT = 30;
+/** Characters of a key that a path shows. */
+const SHOWN_KEY = 1024;
 /** Most objects have no more than these. */
 const FEW_KEYS = 8;
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** JSON that is nested deeper than anybody means it to be. */
+export class JsonDepthError extends SyntaxError {}
 
 /** An object or list that is not read yet; `start` is the place of its bracket. */
 export class JsonContainer {
@@ -152,7 +159,7 @@ export function* outlineJson(
       if (bytes[at] !== COLON) throw unexpected(bytes, at, '":"');
       at = endOfSpace(bytes, at + 1);
       if (frame?.keys !== undefined) {
-        frame.position = key;
+        frame.position = key.slice(0, SHOWN_KEY);
         if (!frame.keys.add(key, place) && duplicates.length < limit) {
           duplicates.push(stack.reduce((path, each) => childPath(path, each.position), '$'));
         }
@@ -172,6 +179,9 @@ export function* outlineJson(
           expects = 'next';
           continue;
         }
+      }
+      if (stack.length === DEPTH_LIMIT) {
+        throw tooDeep(bytes, at);
       }
       frame = {
         close: isObject ? CLOSE_OBJECT : CLOSE_ARRAY,
@@ -481,6 +491,18 @@ function closing(frame: Frame | undefined): string {
 /** Says what is wrong at a place; a text in another encoding is best called that. */
 function unexpected(bytes: Uint8Array, at: number, expected: string): SyntaxError {
   checkUtf8(bytes);
+  const [character] = decoder.decode(bytes.subarray(at, at + 4));
+  const found = character === undefined ? 'the end of the text' : JSON.stringify(character);
+  return new SyntaxError(`expected ${expected} in ${placeText(bytes, at)}, found ${found}`);
+}
+
+function tooDeep(bytes: Uint8Array, at: number): JsonDepthError {
+  return new JsonDepthError(
+    `over ${DEPTH_LIMIT} lists and objects are inside of one another in ${placeText(bytes, at)}`,
+  );
+}
+
+function placeText(bytes: Uint8Array, at: number): string {
   let [line, lineStart] = [1, 0];
   for (;;) {
     const end = bytes.indexOf(LINE_FEED, lineStart);
@@ -491,7 +513,5 @@ function unexpected(bytes: Uint8Array, at: number, expected: string): SyntaxErro
     lineStart = end + 1;
   }
   const column = decoder.decode(bytes.subarray(lineStart, at)).length + 1;
-  const [character] = decoder.decode(bytes.subarray(at, at + 4));
-  const found = character === undefined ? 'the end of the text' : JSON.stringify(character);
-  return new SyntaxError(`expected ${expected} in line ${line}, column ${column}, found ${found}`);
+  return `line ${line}, column ${column}`;
 }

@@ -1,7 +1,9 @@
 import { type ErrorCode, type Fault, isInvalid, quote } from './errors.ts';
+import { FaultList } from './fault-list.ts';
 import { childPath, isRecord } from './json-path.ts';
 import {
   JsonContainer,
+  JsonDepthError,
   type JsonOutline,
   listElements,
   objectMembers,
@@ -81,10 +83,13 @@ export function* readMapLines(
   try {
     yield* reader.read(hashSeed);
   } catch (error) {
-    if (!(error instanceof SyntaxError)) {
+    if (error instanceof JsonDepthError) {
+      reader.fault('MAP_TOO_LARGE', '$', `the map is nested too deeply: ${error.message}`);
+    } else if (error instanceof SyntaxError) {
+      reader.fault('MAP_NOT_JSON', '$', `the map is not JSON: ${error.message}`);
+    } else {
       throw error;
     }
-    reader.fault('MAP_NOT_JSON', '$', `the map is not JSON: ${error.message}`);
   }
   return reader.head();
 }
@@ -107,7 +112,7 @@ type Lines = Generator<readonly MapLine[], void, undefined>;
 
 class DocumentReader {
   readonly #bytes: Uint8Array;
-  readonly #faults: Fault[] = [];
+  readonly #faults = new FaultList();
   readonly #unknownKeys: string[] = [];
   /** Keys that stand twice have no one value to read. */
   #duplicates = new Set<string>();
@@ -128,13 +133,13 @@ class DocumentReader {
     return {
       serial: this.#serial,
       generatedAt: this.#generatedAt,
-      faults: this.#faults,
+      faults: this.#faults.faults,
       unknownKeys: this.#unknownKeys,
     };
   }
 
   fault(code: ErrorCode, path: string, message: string): void {
-    this.#faults.push({ code, path, message });
+    this.#faults.add(code, path, message);
   }
 
   /** Throws a `SyntaxError` before anything was read, or never. */
@@ -281,20 +286,31 @@ class DocumentReader {
   *#readFlatObject(object: JsonContainer, path: string): Lines {
     let index = 0;
     for (const [source, value] of objectMembers(this.#bytes, object)) {
-      if (this.#isFull) {
+      if (this.#isFull || this.#faults.isFull) {
         break;
       }
       const at = childPath(path, source.slice(0, MAP_STRING_LIMIT));
       if (!this.#duplicates.has(at)) {
         const target = this.#text(value, at);
         if (this.#text(source, at) !== undefined && target !== undefined) {
-          this.#add(flatKind(source, target), source, at, target, at);
+          this.#addMember(source, target, at);
         }
       }
       index += 1;
       if (index % ENTRIES_PER_STEP === 0) yield this.#takeLines();
     }
     yield this.#takeLines();
+  }
+
+  #addMember(source: string, target: string, at: string): void {
+    const kind = flatKind(source, target);
+    if (kind === 'repository' && !source.includes('/') && !target.includes('/')) {
+      // Else `{"error": "forbidden"}`, which something between here and the store may say, would be a map.
+      const message = `${quote(source)} and ${quote(target)} name neither a registry nor a namespace; write docker.io/library/… if that is meant`;
+      this.fault('MAP_REFERENCE_INVALID', at, message);
+      return;
+    }
+    this.#add(kind, source, at, target, at);
   }
 
   *#eachElement(
@@ -311,7 +327,7 @@ class DocumentReader {
     }
     let index = 0;
     for (const element of listElements(this.#bytes, list, this.#runs)) {
-      if (this.#isFull) {
+      if (this.#isFull || this.#faults.isFull) {
         break;
       }
       const at = childPath(path, index);
@@ -373,7 +389,14 @@ class DocumentReader {
       this.fault('MAP_SHAPE_INVALID', path, `${describe(value)} is not a list of strings`);
       return NO_TEXTS;
     }
-    return value.flatMap((each, index) => this.#text(each, childPath(path, index)) ?? []);
+    const texts: string[] = [];
+    for (let index = 0; index < value.length && !this.#faults.isFull; index += 1) {
+      const text = this.#text(value[index], childPath(path, index));
+      if (text !== undefined) {
+        texts.push(text);
+      }
+    }
+    return texts;
   }
 
   #digest(value: unknown, path: string): string | undefined {

@@ -1,4 +1,5 @@
 import { type Fault, quote } from './errors.ts';
+import { FaultList } from './fault-list.ts';
 import { hasFaults, type ImageMap, type MapEntry, type MapFaults } from './image-map.ts';
 import { targetPathOf } from './map-document.ts';
 import { type Prefix, PrefixTable } from './prefix-rules.ts';
@@ -33,8 +34,8 @@ export function* successorSteps(
 ): Steps<Fault[]> {
   const isWhole = !hasFaults(next);
   const map = isWhole ? next : next.readable;
-  const faults = isWhole ? [] : [...next.faults];
-  faults.push(...(yield* forbiddenTargets(map, guards.allowedTargets)));
+  const forbidden = yield* forbiddenTargets(map, guards.allowedTargets);
+  const faults = [...(isWhole ? [] : next.faults), ...forbidden];
   if (current === undefined) {
     return faults;
   }
@@ -54,10 +55,13 @@ export function findEntry(map: ImageMap, { kind, key }: MapEntry): MapEntry | un
   return number === undefined ? undefined : map.table.entry(number);
 }
 
-function* forbiddenTargets({ table }: ImageMap, allowedTargets: readonly Prefix[]): Steps<Fault[]> {
-  const faults: Fault[] = [];
+function* forbiddenTargets(
+  { table }: ImageMap,
+  allowedTargets: readonly Prefix[],
+): Steps<readonly Fault[]> {
+  const list = new FaultList();
   if (allowedTargets.length === 0) {
-    return faults;
+    return list.faults;
   }
   const allowed = new PrefixTable<true>();
   for (const { value } of allowedTargets) {
@@ -73,12 +77,12 @@ function* forbiddenTargets({ table }: ImageMap, allowedTargets: readonly Prefix[
     }
     const path = targetPathOf(table.path(number));
     // Aliases share the target of their image.
-    if (faults.at(-1)?.path !== path) {
+    if (list.faults.at(-1)?.path !== path) {
       const message = `the target ${quote(table.target(number))} lies outside allowedTargets (${scope})`;
-      faults.push({ code: 'MAP_TARGET_FORBIDDEN', path, message });
+      list.add('MAP_TARGET_FORBIDDEN', path, message);
     }
   }
-  return faults;
+  return list.faults;
 }
 
 function repositoryOf(canonicalTarget: string): string {

@@ -26,7 +26,7 @@ export const LINT_WARNINGS = {
   },
   MAP_DIGEST_AMBIGUOUS: {
     meaning:
-      'The same source digest has different targets; a pod that names only the digest gets the first by name.',
+      'The same source digest has different targets; a pod that names only the digest gets the first by name whose target has a digest.',
     remedy: 'Give one target to each source digest.',
   },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;

@@ -11,6 +11,9 @@ export const DECIDED_BY_ANNOTATION = 'sdr-image-rewriter.io/decided-by';
 const ORIGINAL_IMAGES_POINTER = annotationPointer(ORIGINAL_IMAGES_ANNOTATION);
 const DECIDED_BY_POINTER = annotationPointer(DECIDED_BY_ANNOTATION);
 
+/** How the value begins where a map decided about an image. */
+export const BY_MAP = 'map ';
+
 /** Kubernetes refuses an object whose annotations have more bytes than this, keys included. */
 const ANNOTATIONS_LIMIT = 256 * 1024;
 
@@ -40,9 +43,10 @@ export function annotationOperations(
     return [];
   }
   const originals = JSON.stringify(originalImages(present?.[ORIGINAL_IMAGES_ANNOTATION], rewrites));
+  const deciders = allDeciders(present?.[DECIDED_BY_ANNOTATION], decidedBy);
   const added = {
     [ORIGINAL_IMAGES_ANNOTATION]: originals,
-    [DECIDED_BY_ANNOTATION]: decidedBy,
+    [DECIDED_BY_ANNOTATION]: deciders,
   };
   if (!fitsLimit({ ...present, ...added })) {
     return [];
@@ -54,8 +58,8 @@ export function annotationOperations(
   if (present[ORIGINAL_IMAGES_ANNOTATION] !== originals) {
     operations.push({ op: 'add', path: ORIGINAL_IMAGES_POINTER, value: originals });
   }
-  if (present[DECIDED_BY_ANNOTATION] !== decidedBy) {
-    operations.push({ op: 'add', path: DECIDED_BY_POINTER, value: decidedBy });
+  if (present[DECIDED_BY_ANNOTATION] !== deciders) {
+    operations.push({ op: 'add', path: DECIDED_BY_POINTER, value: deciders });
   }
   return operations;
 }
@@ -82,6 +86,12 @@ export function pullSecretOperations(
   return [...wanted]
     .filter((name) => !known.has(name))
     .map((name) => ({ op: 'add', path: `${path}/-`, value: { name } }));
+}
+
+/** On reinvocation a map that decided about the first images still did, though only a prefix does now. */
+function allDeciders(annotation: unknown, decidedBy: string): string {
+  const wasMap = typeof annotation === 'string' && annotation.startsWith(BY_MAP);
+  return wasMap && !decidedBy.startsWith(BY_MAP) ? annotation : decidedBy;
 }
 
 /** On reinvocation the image in the pod is already ours, so what the annotation says first stays. */

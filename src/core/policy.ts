@@ -383,8 +383,8 @@ function moved(
   let obstacle: 'name-consumed' | 'target-too-long' | undefined;
   if (target.length > PATH_LIMIT && isInvalid(parseReference(target))) {
     obstacle = 'target-too-long';
-  } else if (rest === '' && rule !== 'map-repository' && !isNameOf(target, found.target)) {
-    obstacle = 'name-consumed';
+  } else if (rule !== 'map-repository' && isShort(found.target, rest)) {
+    obstacle = isNameOf(target, `${found.target}${rest}`) ? undefined : 'name-consumed';
   }
   const key = rule === 'base' ? reference.registry : repository;
   trace?.({ step: rule, key, applies: obstacle === undefined, found, obstacle });
@@ -395,8 +395,13 @@ function moved(
   return { outcome: 'unmapped', reference, reason };
 }
 
+/** Whether a target with this rest of a name may be read as another name than the two together. */
+function isShort(target: string, rest: string): boolean {
+  return rest === '' || (rest.lastIndexOf('/') === 0 && !target.includes('/'));
+}
+
 /**
- * Whether the text of an image is read as one of just this prefix. `registry.example:1` is a name on
+ * Whether the text of an image is read as one of just this name. `registry.example:1` is a name on
  * Docker Hub, not one in that registry, and `docker.io/corp:1` is `docker.io/library/corp:1`.
  */
 function isNameOf(text: string, prefix: string): boolean {

@@ -16,6 +16,15 @@ export interface Unchanged {
   readonly reason: Extract<Reason, 'unchanged'>;
 }
 
+/** An image that no rule moves. */
+export interface UnmappedVerdict extends ImageVerdict {
+  readonly decision: Extract<Decision, { readonly outcome: 'unmapped' }>;
+}
+
+export function isUnmapped(verdict: ImageVerdict): verdict is UnmappedVerdict {
+  return verdict.decision.outcome === 'unmapped';
+}
+
 /** The reason of a decision that has one. */
 export function reasonOf(decision: ImageVerdict['decision']): string | undefined {
   return decision.outcome === 'rewritten' ? undefined : decision.reason;

@@ -168,18 +168,18 @@ describe('mapText', () => {
 
 describe('summary', () => {
   it('joins what fits', () => {
-    expect(summary([])).toBe('');
-    expect(summary(['a'])).toBe('a');
-    expect(summary(['a', 'b', 'c'])).toBe('a, b, c');
+    expect(summary([], String)).toBe('');
+    expect(summary(['a'], String)).toBe('a');
+    expect(summary(['a', 'b', 'c'], String)).toBe('a, b, c');
   });
 
   it('counts what does not fit', () => {
     const line = 'x'.repeat(1000);
-    expect(summary([line, line, line, line])).toBe(`${line}, ${line}, and 2 more`);
+    expect(summary([line, line, line, line], String)).toBe(`${line}, ${line}, and 2 more`);
   });
 
   it('cuts a first line that does not fit by itself', () => {
-    const text = summary(['x'.repeat(10_000), 'y']);
+    const text = summary(['x'.repeat(10_000), 'y'], String);
     expect(text.length).toBeLessThanOrEqual(2048);
     expect(text).toMatch(/…$/);
   });

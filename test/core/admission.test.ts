@@ -10,6 +10,7 @@ import type { Policy } from '../../src/core/policy.ts';
 import { answerOf } from '../support/answers.ts';
 import { digestOf } from '../support/digests.ts';
 import { patched } from '../support/patches.ts';
+import { mapDocument } from '../support/maps.ts';
 import { podOf, valueAt } from '../support/pods.ts';
 import { MAP_IDENTITY, MIRROR, policyOf } from '../support/policies.ts';
 import { capturedReview, createReview, UID, updateReview } from '../support/reviews.ts';
@@ -600,6 +601,28 @@ describe('the annotations', () => {
       'containers/sidecar': 'atlanhq/sidecar:1',
     });
     expect(valueAt(third, '/spec/imagePullSecrets')).toEqual([{ name: 'corp-registry' }]);
+  });
+
+  it('keep the map that decided about the first images when only a prefix decides about the next', () => {
+    const policy = policyOf({
+      map: mapDocument({
+        images: [{ source: 'atlanhq/a:1', target: 'r.example/a:1' }],
+        prefixes: [{ source: 'docker.io/atlanhq/sidecars', target: 'r.example/sidecars' }],
+      }),
+      prefixes: { 'ghcr.io/atlanhq': 'r.example/ghcr' },
+    });
+    const pod = podOf(['atlanhq/a:1']);
+    const first = patched(pod, patchFor(createReview(pod), policy));
+    const byMap = valueAt(first, DECIDED_BY_POINTER);
+    expect(byMap).toMatch(/^map serial=/);
+    const second = structuredClone(first) as typeof pod;
+    second.spec.containers = [
+      { name: 'main', image: 'r.example/a:1' },
+      { name: 'sidecar', image: 'ghcr.io/atlanhq/b:1' },
+    ];
+    const third = patched(second, patchFor(createReview(second), policy));
+    expect(valueAt(third, '/spec/containers/1/image')).toBe('r.example/ghcr/b:1');
+    expect(valueAt(third, DECIDED_BY_POINTER)).toBe(byMap);
   });
 
   it('let nothing that the pod says about itself stop a rewrite', () => {

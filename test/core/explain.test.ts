@@ -293,7 +293,7 @@ describe('explain', () => {
   it('says why a prefix that covers the image cannot move it, and stops there', () => {
     const policy = policyOf({ prefixes: { 'ghcr.io/atlanhq': 'r.example' }, base: MIRROR });
     expect(lastSteps(policy, 'ghcr.io/atlanhq:1', 2)).toEqual([
-      'prefix: it covers the whole name, and r.example alone is not read as the name of an image there',
+      'prefix: what is left of the name behind r.example is read as the name of another image',
       '* unmapped: in scope, but no rule covers it; unmapped: warn',
     ]);
     const long = policyOf({ prefixes: { 'docker.io/atlanhq': 'r.example/a-longer-namespace' } });

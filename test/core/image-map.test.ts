@@ -301,6 +301,15 @@ describe('the faults of a map', () => {
     ]);
   });
 
+  it('are none where an entry pins a tag in its place', () => {
+    const pinned = `docker.io/atlanhq/a:1@${digestOf('a')}`;
+    expect(faultsOf({ 'docker.io/atlanhq/a:1': pinned })).toEqual([]);
+    // But an entry that takes what another gives is a link of a chain.
+    expect(faultsOf({ 'b:1': pinned, 'docker.io/atlanhq/a:1': 'r.example/a:1' })).toEqual([
+      'MAP_TARGET_IS_SOURCE $["b:1"]',
+    ]);
+  });
+
   it('name every link of a chain', () => {
     const document = { 'a:1': 'b:1', 'b:1': 'c:1', 'c:1': 'r.example/c:1' };
     expect(faultsOf(document)).toEqual([

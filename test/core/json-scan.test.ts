@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
   JsonContainer,
+  JsonDepthError,
   type JsonOutline,
   listElements,
   objectMembers,
@@ -102,10 +103,17 @@ describe('keys that stand twice', () => {
     expect(findDuplicateKeys(text, 3)).toHaveLength(3);
   });
 
-  it('reads nesting that is deeper than any call stack', () => {
-    const depth = 100_000;
-    const text = `${'['.repeat(depth)}{"a":1,"a":2}${']'.repeat(depth)}`;
-    expect(findDuplicateKeys(text, LIMIT)).toHaveLength(1);
+  it('are found as deep as a text may be nested', () => {
+    const nested = (depth: number): string =>
+      `${'['.repeat(depth - 1)}{"a":1,"a":2}${']'.repeat(depth - 1)}`;
+    expect(findDuplicateKeys(nested(30), LIMIT)).toEqual([`$${'[0]'.repeat(29)}.a`]);
+    expect(() => findDuplicateKeys(nested(31), LIMIT)).toThrow(JsonDepthError);
+  });
+
+  it('have no longer paths than one can read', () => {
+    const key = JSON.stringify('k'.repeat(100_000));
+    const [path = ''] = findDuplicateKeys(`{${key}:{"a":1,"a":2}}`, LIMIT);
+    expect(path.length).toBeLessThan(2000);
   });
 });
 

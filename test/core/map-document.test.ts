@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { FAULT_LIMIT } from '../../src/core/fault-list.ts';
 import {
   MAP_ENTRY_LIMIT,
   MAP_STRING_LIMIT,
@@ -177,6 +178,17 @@ describe('the flat forms', () => {
     expect(linesOf(document)).toEqual([]);
   });
 
+  it.each([
+    { status: 'starting' },
+    { error: 'unauthorized' },
+    { token: 'abc.def' },
+    { message: 'forbidden', code: 'e403' },
+  ])('are not what something else says in the place of the store: %j', (answer) => {
+    expect(faultsIn(read(answer))).toEqual(
+      Object.keys(answer).map((key) => `MAP_REFERENCE_INVALID $.${key}`),
+    );
+  });
+
   it('take a key such as constructor for an ordinary name', () => {
     expect(
       linesOf({ constructor: 'r.example/constructor', 'tostring:1': 'r.example/t:1' }),
@@ -248,10 +260,19 @@ describe('the bytes', () => {
     expect(faultsIn(readMapDocument(bytes, 20))).toEqual(['MAP_TOO_LARGE $']);
   });
 
-  it('may nest deeper than any call stack without doing harm', () => {
-    const depth = 100_000;
-    const deep = bytesOfText(`${'['.repeat(depth)}${']'.repeat(depth)}`);
-    expect(faultsIn(readMapDocument(deep, MAX_BYTES))).toEqual(['MAP_SHAPE_INVALID $[0]']);
+  it('may nest thirty deep and not one more', () => {
+    const nested = (depth: number): MapDocument =>
+      readMapDocument(bytesOfText(`${'['.repeat(depth)}${']'.repeat(depth)}`), MAX_BYTES);
+    expect(faultsIn(nested(30))).toEqual(['MAP_SHAPE_INVALID $[0]']);
+    expect(nested(31).faults).toEqual([
+      {
+        code: 'MAP_TOO_LARGE',
+        path: '$',
+        message:
+          'the map is nested too deeply: over 30 lists and objects are inside of one another in line 1, column 31',
+      },
+    ]);
+    expect(faultsIn(nested(100_000))).toEqual(['MAP_TOO_LARGE $']);
   });
 });
 
@@ -427,6 +448,21 @@ describe('the limits', () => {
     expect(full.lines).toHaveLength(MAP_ENTRY_LIMIT);
     const over = read([...entries, { from: 'c:1', to: 'b:1' }, { from: 'd:1', to: 'b:1' }]);
     expect(faultsIn(over)).toEqual([`MAP_TOO_LARGE $[${MAP_ENTRY_LIMIT}].from`]);
+  });
+
+  it('are 10,000 faults, and a word that there may be more', () => {
+    for (const document of [
+      Array.from({ length: 50_000 }, () => 0),
+      Array.from({ length: 50_000 }, () => ({ source: null, target: null })),
+      mapDocument({ images: [{ aliases: Array.from({ length: 50_000 }, () => 0) }] }),
+      Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`a:${index}`, 0])),
+    ]) {
+      const { faults } = read(document);
+      expect(faults).toHaveLength(FAULT_LIMIT + 1);
+      expect(faults.at(-1)?.message).toBe(
+        '10000 faults stand before this one, and there may be more; correct those first',
+      );
+    }
   });
 
   it('count aliases as entries', () => {

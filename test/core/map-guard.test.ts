@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { FAULT_LIMIT } from '../../src/core/fault-list.ts';
 import { parseImageMap } from '../../src/core/image-map.ts';
 import { checkSuccessor, findEntry, type MapGuards } from '../../src/core/map-guard.ts';
 import { digestOf } from '../support/digests.ts';
@@ -33,6 +34,14 @@ describe('allowedTargets', () => {
 
   it('let every target pass where there are none', () => {
     expect(faultsOfSuccessor(document)).toEqual([]);
+  });
+
+  it('refuse any number of targets, and tell of 10,000', () => {
+    const names = Array.from({ length: 20_000 }, (_, index) => `app-${index}`);
+    const guards = { allowedTargets: [prefixOf('elsewhere.example')] };
+    const faults = faultsOfSuccessor(mapWithEntries(names), undefined, guards);
+    expect(faults).toHaveLength(FAULT_LIMIT + 1);
+    expect(faults.every((fault) => fault.startsWith('MAP_TARGET_FORBIDDEN $'))).toBe(true);
   });
 
   it('are held against a map with faults of its own as well, so that all are told at once', () => {

@@ -179,6 +179,18 @@ describe('an entry for a tag', () => {
     expect(decisionText(policyOf({ map }), `${APP}:1@${A}`)).toBe('unmapped (target-unpinned)');
   });
 
+  it('gives way to another that knows the same digest and is pinned, whichever comes first by name', () => {
+    const unpinned = { source: `${APP}:1`, sourceDigest: A, target: 'r.example/app:1' };
+    const pinned = { source: `${APP}:1.0.3`, sourceDigest: A, target: `r.example/app:1.0.3@${B}` };
+    for (const map of [imagesMap(unpinned, pinned), imagesMap(pinned, unpinned)]) {
+      for (const image of [`${APP}@${A}`, `${APP}:1@${A}`, `ghcr.io/atlanhq/app@${A}`]) {
+        expect(decisionText(policyOf({ map }), image)).toMatch(
+          /^rewritten r\.example\/app:1\.0\.3@/,
+        );
+      }
+    }
+  });
+
   it('never writes the digest of the source behind a rebuilt repository', () => {
     const map = imagesMap({
       source: `${APP}:1`,
@@ -374,6 +386,16 @@ describe('a prefix rule', () => {
     ]) {
       expect(decisionText(policy, 'ghcr.io/atlanhq/a:1')).toBe('unmapped (no-rule)');
       expect(decisionText(policy, 'ghcr.io/atlanhq/a/b:1')).toMatch(/docker\.io\/corp\/b:1 /);
+    }
+  });
+
+  it('makes no image of Docker Hub’s own library of one that moves to Docker Hub by its registry', () => {
+    const prefixes = { 'registry.atlan.com/public': 'docker.io' };
+    for (const policy of [policyOf({ prefixes }), policyOf({ map: mapOfPrefixes(prefixes) })]) {
+      expect(decisionText(policy, 'registry.atlan.com/public/app:3')).toBe('unmapped (no-rule)');
+      expect(decisionText(policy, 'registry.atlan.com/public/a/app:3')).toMatch(
+        /^rewritten docker\.io\/a\/app:3 /,
+      );
     }
   });
 
@@ -604,3 +626,9 @@ describe('a name such as constructor', () => {
     },
   );
 });
+
+function mapOfPrefixes(prefixes: Readonly<Record<string, string>>): unknown {
+  return mapDocument({
+    prefixes: Object.entries(prefixes).map(([source, target]) => ({ source, target })),
+  });
+}
