@@ -259,7 +259,11 @@ function exitCodes(): string {
       ],
       [
         code(String(EXIT_USAGE)),
-        'Wrong use: an unknown option, a missing argument, a configuration or input that cannot be read.',
+        'Wrong use: an unknown option, a missing argument, a configuration or input that cannot be read, or a result that cannot be written.',
+      ],
+      [
+        `${code('130')}, ${code('143')}`,
+        '`rewrite --write` was interrupted by SIGINT or SIGTERM: no file was changed, or the message names those that are.',
       ],
     ],
   );

@@ -182,6 +182,22 @@ describe('a text that is no configuration', () => {
   ])('is refused: %s', (_title, text, fault) => {
     expect(new Set(faultsOf(text))).toEqual(new Set([fault]));
   });
+
+  it('is told to an operator with line and column, where it is two documents', () => {
+    expect(messagesOf(`${PUBLIC}---\nunmapped: deny\n`)).toBe(
+      'a second document begins at line 3, column 1; write all settings into one, without a --- between them',
+    );
+  });
+
+  it('is told with line and column of each alias without an anchor before it', () => {
+    const text = `${HEAD}procurement: *a\nunmapped: &b warn\nsources: [*b, *c]\nlog: &c {}\n`;
+    expect(messagesOf(text)).toBe(
+      [
+        'no anchor &a stands before the alias *a at line 2, column 14',
+        'no anchor &c stands before the alias *c at line 4, column 15',
+      ].join('\n'),
+    );
+  });
 });
 
 describe('an unknown key', () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Dirent, Stats } from 'node:fs';
 import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
 
@@ -9,31 +10,38 @@ export async function readTextFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const { message } = error as Error;
-    throw new RewriterError('CONFIG_UNREADABLE', `cannot read the configuration: ${message}`, {
-      cause: error,
-    });
+    const message = `cannot read the configuration: ${readFaultText(path, error)}`;
+    throw new RewriterError('CONFIG_UNREADABLE', message, { cause: error });
   }
 }
 
 /** Reads a file, or standard input for `-`. Throws `USAGE` where there is none. */
 export async function readInput(path: string): Promise<Buffer> {
-  if (path === '-') {
-    return Buffer.concat(await Array.fromAsync(process.stdin as AsyncIterable<Buffer>));
-  }
   try {
-    return await readFile(path);
+    return path === '-'
+      ? Buffer.concat(await Array.fromAsync(process.stdin as AsyncIterable<Buffer>))
+      : await readFile(path);
   } catch (error) {
-    const { message } = error as Error;
-    throw new RewriterError('USAGE', `cannot read the input: ${message}`, { cause: error });
+    const file = path === '-' ? 'standard input' : path;
+    const message = `cannot read the input: ${readFaultText(file, error)}`;
+    throw new RewriterError('USAGE', message, { cause: error });
   }
+}
+
+/** Node.js names the file that cannot be opened, and not the one that is open and cannot be read. */
+function readFaultText(file: string, error: unknown): string {
+  const { code, message, path } = error as NodeJS.ErrnoException;
+  if (code === 'EISDIR') {
+    return `${file} is a folder, not a file`;
+  }
+  return path === undefined ? `${message} '${file}'` : message;
 }
 
 const MANIFEST_FILE = /\.(?:ya?ml|json)$/i;
 
 /**
  * The files that paths name: a file itself, and for a folder every YAML and JSON file below it, sorted.
- * Hidden folders and `node_modules` are passed over. Throws `USAGE` where there is none.
+ * Hidden folders, `node_modules` and links to folders are passed over. Throws `USAGE` where there is none.
  */
 export async function listInputFiles(paths: readonly string[]): Promise<string[]> {
   const files = await Promise.all(paths.map(listInput));
@@ -51,7 +59,7 @@ async function listInput(path: string): Promise<string[]> {
     // A link counts as what it leads to; a mounted ConfigMap is made of them.
     .filter((entry) => !entry.isDirectory() && MANIFEST_FILE.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !relative(path, file).split(sep).some(isPassedOver))
+    .filter((file) => !foldersBetween(path, file).some(isPassedOver))
     .sort();
   if (files.length === 0) {
     throw new RewriterError('USAGE', `the folder ${path} has no .yaml, .yml or .json file`);
@@ -68,8 +76,48 @@ async function readFolder(path: string): Promise<Dirent[]> {
   }
 }
 
-function isPassedOver(name: string): boolean {
-  return name.startsWith('.') || name === 'node_modules';
+/** The names of the folders that lead from a folder to a file. */
+function foldersBetween(folder: string, file: string): string[] {
+  return relative(folder, file).split(sep).slice(0, -1);
+}
+
+function isPassedOver(folder: string): boolean {
+  return folder.startsWith('.') || folder === 'node_modules';
+}
+
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** Somebody asked the program to end, as with ^C. */
+export class Interruption extends Error {
+  /** What a shell tells of a program that the signal ended. */
+  readonly exitCode: number;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`interrupted by ${signal}`);
+    this.exitCode = 128 + constants.signals[signal];
+  }
+}
+
+/** Keeps a signal from ending the program halfway; who holds it back asks for it between two steps. */
+class SignalHold implements Disposable {
+  #interruption: Interruption | undefined;
+
+  readonly #note = (signal: NodeJS.Signals): void => {
+    this.#interruption ??= new Interruption(signal);
+  };
+
+  constructor() {
+    for (const signal of ENDING_SIGNALS) process.on(signal, this.#note);
+  }
+
+  /** Throws an `Interruption`. */
+  throwIfAny(): void {
+    if (this.#interruption !== undefined) throw this.#interruption;
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of ENDING_SIGNALS) process.off(signal, this.#note);
+  }
 }
 
 /** A file and the text that it is to have. */
@@ -93,8 +141,9 @@ interface Replaced extends Prepared {
 
 /**
  * Puts texts in the place of files, all or none: each is written aside, and once all are, they are
- * renamed, so that a reader or a crash meets the old file or the new one. Where one cannot be renamed,
- * those before it are put back. Mode and owner stay, and so does a link. Throws `MANIFEST_WRITE_FAILED`.
+ * renamed, so that a reader or a crash meets the old file or the new one. Where one cannot be renamed, or
+ * a signal comes, those before it are put back. Mode and owner stay, and so does a link. Throws
+ * `MANIFEST_WRITE_FAILED`, for a signal with an `Interruption` as its cause.
  */
 export async function replaceFiles(
   replacements: readonly Replacement[],
@@ -103,8 +152,10 @@ export async function replaceFiles(
   const prepared: Prepared[] = [];
   const replaced: Replaced[] = [];
   let current = '';
+  using signals = new SignalHold();
   try {
     for (const { path, text } of replacements) {
+      signals.throwIfAny();
       current = path;
       const target = await realpath(path);
       const file = { path, target, aside: nameAside(target), stats: await stat(target) };
@@ -112,16 +163,18 @@ export async function replaceFiles(
       await writeAside(file.aside, text, file.stats);
     }
     for (const file of prepared) {
+      signals.throwIfAny();
       current = file.path;
       const old = await readFile(file.target);
       await move(file.aside, file.target);
       replaced.push({ ...file, old });
     }
+    signals.throwIfAny();
   } catch (error) {
     const stuck = await putBack(replaced, move);
     // What went wrong first is told, whatever becomes of the clearing up.
     await Promise.allSettled(prepared.map(({ aside }) => rm(aside, { force: true })));
-    const message = `cannot write ${current}: ${faultText(error)}${stuckText(stuck)}`;
+    const message = failureText(current, error, stuck);
     throw new RewriterError('MANIFEST_WRITE_FAILED', message, { cause: error });
   }
 }
@@ -146,18 +199,21 @@ function nameAside(target: string): string {
   return join(dirname(target), `.${randomUUID()}.tmp`);
 }
 
+function failureText(path: string, error: unknown, stuck: readonly string[]): string {
+  const isInterruption = error instanceof Interruption;
+  const what = isInterruption ? error.message : `cannot write ${path}: ${faultText(error)}`;
+  if (stuck.length > 0) {
+    return `${what}; changed already, and could not be put back: ${stuck.join(', ')}`;
+  }
+  return isInterruption ? `${what}; no file was changed` : what;
+}
+
 /** A file that is mounted by itself, as into a container, cannot be renamed to. */
 function faultText(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return code === 'EBUSY'
     ? `${message}; a file that is mounted by itself cannot be replaced: mount its folder, or take standard input to standard output`
     : message;
-}
-
-function stuckText(paths: readonly string[]): string {
-  return paths.length === 0
-    ? ''
-    : `; changed already, and could not be put back: ${paths.join(', ')}`;
 }
 
 async function writeAside(

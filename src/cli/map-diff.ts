@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { MapEntry } from '../core/image-map.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
@@ -34,16 +35,36 @@ export function diffJson({ added, removed, changed }: MapDiff): object {
       source: to.key,
       from: from.target,
       to: to.target,
+      ...sourceDigestJson(from, to),
     })),
   };
+}
+
+/** Nothing where they agree. */
+function sourceDigestJson(from: MapEntry, to: MapEntry): object {
+  const [fromSourceDigest, toSourceDigest] = [sourceDigest(from), sourceDigest(to)];
+  return fromSourceDigest === toSourceDigest ? {} : { fromSourceDigest, toSourceDigest };
+}
+
+function sourceDigest(entry: MapEntry): string | null {
+  return entry.kind === 'image' ? (entry.sourceDigest ?? null) : null;
 }
 
 export function diffText({ added, removed, changed }: MapDiff): string {
   const lines = [
     ...removed.map(({ key, target }) => paint('red', `- ${key} → ${target}`)),
     ...added.map(({ key, target }) => paint('green', `+ ${key} → ${target}`)),
-    ...changed.map(({ from, to }) => paint('yellow', `~ ${to.key}: ${from.target} → ${to.target}`)),
+    ...changed.map(({ from, to }) => paint('yellow', `~ ${to.key}: ${changeText(from, to)}`)),
   ];
   const totals = `${count(added.length, 'source')} added, ${removed.length} removed, ${changed.length} changed`;
   return [...lines, totals].map((line) => `${line}\n`).join('');
+}
+
+/** Only what differs: the target, the source digest, or both. */
+function changeText(from: MapEntry, to: MapEntry): string {
+  const [before, after] = [sourceDigest(from), sourceDigest(to)];
+  return [
+    ...(from.canonicalTarget === to.canonicalTarget ? [] : [`${from.target} → ${to.target}`]),
+    ...(before === after ? [] : [`source digest ${before ?? 'none'} → ${after ?? 'none'}`]),
+  ].join(', ');
 }

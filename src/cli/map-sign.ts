@@ -25,7 +25,10 @@ export function addMapSignCommand(map: Command): void {
       'a file, s3://bucket/key, or - for standard input, and the signature goes to standard output',
     )
     .requiredOption('--key <file>', 'Ed25519 private key (PEM)')
-    .option('--out <file>', 'where to write the signature; otherwise beside the map, with .sig')
+    .option(
+      '--out <file>',
+      'where to write the signature, - for standard output; otherwise beside the map, with .sig',
+    )
     .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings')
     .action(async (place: string, options: SignOptions) => {
       const { key, out } = options;
@@ -42,19 +45,22 @@ export function addMapSignCommand(map: Command): void {
       const privateKey = await readPrivateKey(key);
       if (isInStore) {
         await signInStore(place, bytes, privateKey, config);
-      } else if (out === undefined && place === '-') {
-        process.stdout.write(signBytes(bytes, privateKey));
       } else {
-        const path = out ?? place + SIGNATURE_SUFFIX;
+        const path = out ?? (place === '-' ? '-' : place + SIGNATURE_SUFFIX);
         await writeSignature(path, signBytes(bytes, privateKey));
-        process.stderr.write(`signed: ${path}\n`);
       }
     });
 }
 
+/** Into a file, or to standard output for `-`. */
 async function writeSignature(path: string, signature: string): Promise<void> {
+  if (path === '-') {
+    process.stdout.write(signature);
+    return;
+  }
   try {
     await writeFile(path, signature);
+    process.stderr.write(`signed: ${path}\n`);
   } catch (error) {
     const { message } = error as Error;
     throw new RewriterError('USAGE', `cannot write the signature: ${message}`, { cause: error });

@@ -12,11 +12,25 @@ export interface Column {
   readonly style?: ((value: string) => Style | undefined) | undefined;
 }
 
-/** Aligned columns under a bold head; the last one is not padded. */
+/** A text on one line: what breaks one, or tells a terminal what to do, is shown and not done. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (character) => {
+    const escaped = JSON.stringify(character).slice(1, -1);
+    // JSON lets some of them stand, and one of these begins an escape sequence.
+    return escaped === character ? unicodeEscape(character) : escaped;
+  });
+}
+
+function unicodeEscape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** Aligned columns under a bold head; the last one is not padded. Control characters are escaped. */
 export function renderTable(
   columns: readonly Column[],
-  rows: readonly (readonly string[])[],
+  values: readonly (readonly string[])[],
 ): string {
+  const rows = values.map((row) => row.map(printable));
   const widths = columns.map(({ title }, index) =>
     Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
   );

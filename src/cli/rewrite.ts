@@ -8,7 +8,7 @@ import { splitJsonObjects } from '../manifest/json-stream.ts';
 import { decodeText } from '../manifest/text.ts';
 import { unifiedDiff } from '../manifest/unified-diff.ts';
 import { listInputFiles, readInput, replaceFiles } from './files.ts';
-import { count, outcomeStyle, paint, renderJsonLines, renderTable } from './output.ts';
+import { count, outcomeStyle, paint, printable, renderJsonLines, renderTable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
 
 interface CommandOptions extends PolicyOptions {
@@ -54,7 +54,7 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         finish(1);
         return;
       }
-      tell(files, policy, options);
+      tell(files, policy);
       const refusal = findRefusal(files, policy);
       if (refusal !== undefined) {
         if (isReport(options)) {
@@ -122,21 +122,17 @@ function findRefusal(files: readonly RewrittenFile[], policy: Policy): RewriterE
 }
 
 /** Standard error gets what its reader should know, so that standard output is the result alone. */
-function tell(
-  files: readonly RewrittenFile[],
-  policy: Policy,
-  { output }: Pick<CommandOptions, 'output'>,
-): void {
+function tell(files: readonly RewrittenFile[], policy: Policy): void {
   for (const { file, findings, remarks } of files) {
     const lines = [
       ...findings.flatMap((finding) => {
         const message = warningText(finding, policy);
         return message === undefined ? [] : [{ ...finding, message }];
       }),
-      ...(output === 'manifest' ? remarks : []),
+      ...remarks,
     ].toSorted((one, other) => one.line - other.line);
     for (const { line, column, message } of lines) {
-      process.stderr.write(`warning: ${file}:${line}:${column}: ${message}\n`);
+      process.stderr.write(`warning: ${file}:${line}:${column}: ${printable(message)}\n`);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { RewriterError } from '../core/errors.ts';
+import { Interruption } from './files.ts';
 import { buildServeProgram } from './serve-program.ts';
 
 export const EXIT_FINE = 0;
@@ -19,8 +20,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   let exitCode = EXIT_FINE;
   // A reader that has seen enough, such as head, is no fault.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(exitCode);
+    if (error.code === 'EPIPE') process.exit(exitCode);
+    const fault = new RewriterError('USAGE', `cannot write the result: ${error.message}`);
+    process.exit(tell(fault));
   });
   const program = await programFor(argv, (code) => {
     exitCode = Math.max(exitCode, code);
@@ -33,11 +35,26 @@ export async function run(argv: readonly string[]): Promise<number> {
       return error.exitCode === 0 ? EXIT_FINE : EXIT_USAGE;
     }
     if (error instanceof RewriterError) {
-      process.stderr.write(`error: ${error.message} [${error.code}]\n`);
-      return USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAULT;
+      return tell(error);
     }
     throw error;
   }
+}
+
+/** Puts an error on standard error; returns the exit code. */
+function tell(error: RewriterError): number {
+  process.stderr.write(`error: ${withCode(error)}\n`);
+  if (error.cause instanceof Interruption) {
+    return error.cause.exitCode;
+  }
+  return USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAULT;
+}
+
+/** The faults of a configuration have a code each, and a message that lists them ends in one already. */
+function withCode({ message, code, faults }: RewriterError): string {
+  const last = faults.at(-1);
+  const endsInCode = last !== undefined && message.endsWith(` [${last.code}]`);
+  return endsInCode ? message : `${message} [${code}]`;
 }
 
 /** What a server has loaded stays in memory as long as it runs, so it loads none of the other commands. */

@@ -87,7 +87,7 @@ describe('coverage of manifests', () => {
     ]);
   });
 
-  it('reads folders, each document of a file, and merge keys, and says at which line', async () => {
+  it('reads folders and hidden files, each document of a file, and merge keys, and says at which line', async () => {
     await mkdir(workspace.path('deep'));
     await mkdir(workspace.path('.hidden'));
     const pod = 'apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n';
@@ -98,11 +98,13 @@ describe('coverage of manifests', () => {
       `# first\n---\n${pod}spec: {containers: [{image: atlanhq/a:1.0.0}]}\n---\n# second\nx: &x {image: atlanhq/b:1.0.0}\n${pod}spec: {containers: [{<<: *x}]}\n`,
     );
     await workspace.write('b.yaml', `${pod}spec: {containers: [{image: atlanhq/c:1.0.0}]}\n`);
+    await workspace.write('.d.yaml', `${pod}spec: {containers: [{image: atlanhq/d:1.0.0}]}\n`);
     const found = await lines([...CONFIG, '-f', workspace.folder]);
     expect(found.map(({ image, file }) => [image, file])).toEqual([
       ['atlanhq/a:1.0.0', `${workspace.path('deep/two.yml')}:3`],
       ['atlanhq/b:1.0.0', `${workspace.path('deep/two.yml')}:9`],
       ['atlanhq/c:1.0.0', `${workspace.path('b.yaml')}:1`],
+      ['atlanhq/d:1.0.0', `${workspace.path('.d.yaml')}:1`],
       [undefined, undefined],
     ]);
   });

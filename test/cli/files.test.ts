@@ -1,7 +1,7 @@
 import { chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { replaceFiles } from '../../src/cli/files.ts';
+import { readInput, readTextFile, replaceFiles } from '../../src/cli/files.ts';
 import { Workspace } from '../support/workspace.ts';
 
 const NAMES = ['a', 'b', 'c'];
@@ -35,6 +35,21 @@ function replaceThree(workspace: Workspace, move?: typeof rename): Promise<void>
 async function contents(workspace: Workspace): Promise<string[]> {
   return Promise.all(NAMES.map((name) => readFile(workspace.path(name), 'utf8')));
 }
+
+describe('readInput and readTextFile', () => {
+  it('name the folder that stands in the place of a file', async () => {
+    await using workspace = await Workspace.create();
+    const { folder } = workspace;
+    await expect(readInput(folder)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: `cannot read the input: ${folder} is a folder, not a file`,
+    });
+    await expect(readTextFile(folder)).rejects.toMatchObject({
+      code: 'CONFIG_UNREADABLE',
+      message: `cannot read the configuration: ${folder} is a folder, not a file`,
+    });
+  });
+});
 
 describe('replaceFiles', () => {
   it('replaces every file', async () => {
@@ -71,6 +86,26 @@ describe('replaceFiles', () => {
     expect(await contents(workspace)).toEqual(['new a', 'old b', 'old c']);
     expect((await readdir(workspace.folder)).sort()).toEqual(NAMES);
   });
+
+  it.each(['a', 'c'])(
+    'puts back what it has replaced where a signal comes at file %s, and leaves nothing behind',
+    async (last) => {
+      await using workspace = await workspaceOfThree();
+      const listeners = process.listenerCount('SIGTERM');
+      const fault = await replaceThree(workspace, async (from, to) => {
+        await rename(from, to);
+        if (basename(String(to)) === last) process.emit('SIGTERM', 'SIGTERM');
+      }).catch((error: unknown) => error);
+      expect(fault).toMatchObject({
+        code: 'MANIFEST_WRITE_FAILED',
+        message: 'interrupted by SIGTERM; no file was changed',
+        cause: { exitCode: 143 },
+      });
+      expect(await contents(workspace)).toEqual(['old a', 'old b', 'old c']);
+      expect((await readdir(workspace.folder)).sort()).toEqual(NAMES);
+      expect(process.listenerCount('SIGTERM')).toBe(listeners);
+    },
+  );
 
   it('says what to do about a file that is mounted by itself', async () => {
     await using workspace = await workspaceOfThree();

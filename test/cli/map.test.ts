@@ -196,6 +196,47 @@ describe('map diff', () => {
     ]);
   });
 
+  it('shows the source digests where these differ, and nothing else of an entry', async () => {
+    await using workspace = await Workspace.create();
+    const source = 'atlanhq/a:1';
+    const same = { source: 'atlanhq/b:1', sourceDigest: A, target: 'r.example/b:1' };
+    const from = await writeMap(
+      workspace,
+      'old.json',
+      mapDocument({ images: [{ source, sourceDigest: A, target: 'r.example/a:1' }, same] }),
+    );
+    const to = await writeMap(
+      workspace,
+      'new.json',
+      mapDocument({ images: [{ source, sourceDigest: B, target: 'r.example/a:1' }, same] }),
+    );
+    const without = await writeMap(workspace, 'without.json', {
+      [source]: 'r.example/a:2',
+      'atlanhq/b:1': `r.example/b@${B}`,
+    });
+    const key = `docker.io/${source}`;
+    expect((await run(`diff ${from} ${to}`)).stdout).toBe(
+      `~ ${key}: source digest ${A} → ${B}\n0 sources added, 0 removed, 1 changed\n`,
+    );
+    expect((await run(`diff ${from} ${without}`)).stdout).toContain(
+      `~ ${key}: r.example/a:1 → r.example/a:2, source digest ${A} → none\n`,
+    );
+    expect(jsonLines(await run(`diff --output json ${from} ${to}`))).toMatchObject([
+      {
+        changed: [
+          {
+            kind: 'image',
+            source: key,
+            from: 'r.example/a:1',
+            to: 'r.example/a:1',
+            fromSourceDigest: A,
+            toSourceDigest: B,
+          },
+        ],
+      },
+    ]);
+  });
+
   it('finds nothing between a map and itself, and reads one of them from standard input', async () => {
     const text = await readFile(EXAMPLE, 'utf8');
     const { code, stdout } = await run(`diff --fail-on-removal ${EXAMPLE} -`, text);
@@ -285,6 +326,61 @@ describe('map import', () => {
     expect(mapIn(finished).images).toEqual([
       { source: `docker.io/atlanhq/a@${A}`, target: `r.example/a@${B}` },
     ]);
+  });
+
+  describe('of a structured map', () => {
+    const structured = mapDocument({
+      images: [
+        { source: 'docker.io/atlanhq/x', target: 'registry.corp.example/x' },
+        {
+          source: 'docker.io/atlanhq/y:1',
+          sourceDigest: A,
+          target: `registry.corp.example/y:1@${B}`,
+          platforms: ['linux/amd64'],
+        },
+      ],
+      prefixes: [{ source: 'docker.io/atlanhq', target: 'registry.corp.example/atlan' }],
+    });
+    const printed = {
+      ...structured,
+      images: [
+        { source: 'docker.io/atlanhq/x:latest', target: 'registry.corp.example/x' },
+        {
+          source: 'docker.io/atlanhq/y:1',
+          sourceDigest: A,
+          target: `registry.corp.example/y:1@${B}`,
+          platforms: ['linux/amd64'],
+        },
+      ],
+      repositories: [],
+    };
+
+    it.each(['import -', 'import --format json -', 'import --faithful -'])(
+      'keeps kinds, source digests and platforms with %s',
+      async (args) => {
+        const finished = await run(args, JSON.stringify(structured));
+        expect(finished).toMatchObject({ code: 0, stderr: '' });
+        expect(mapIn(finished)).toEqual(printed);
+      },
+    );
+
+    it('keeps them beside lines of another file as well', async () => {
+      await using workspace = await Workspace.create();
+      const map = await writeMap(workspace, 'map.json', structured);
+      const lines = await workspace.write('mapping.txt', 'atlanhq/z=registry.corp.example/z\n');
+      expect(mapIn(await run(`import ${lines} ${map}`))).toEqual({
+        ...printed,
+        repositories: [{ source: 'docker.io/atlanhq/z', target: 'registry.corp.example/z' }],
+      });
+    });
+
+    it('gives targets without a digest the sourceDigest of a faithful mirror', async () => {
+      const image = { source: 'docker.io/atlanhq/a:1', sourceDigest: A, target: 'r.example/a:1' };
+      const text = JSON.stringify(mapDocument({ images: [image] }));
+      expect(mapIn(await run('import --faithful -', text)).images).toEqual([
+        { ...image, target: `r.example/a:1@${A}` },
+      ]);
+    });
   });
 
   it('makes a map of a kustomization, and says what it assumed', async () => {
@@ -485,6 +581,11 @@ describe('map sign', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     // Ed25519 gives the same signature for the same bytes.
     expect(stdout).toBe(await readFile(`${map}.sig`, 'utf8'));
+    expect(await run(`sign ${map} --key ${key.privateKey} --out -`)).toEqual({
+      code: 0,
+      stdout,
+      stderr: '',
+    });
     const out = workspace.path('elsewhere.sig');
     expect((await run(`sign ${map} --key ${key.privateKey} --out ${out}`)).code).toBe(0);
     expect(await readFile(out, 'utf8')).toBe(stdout);

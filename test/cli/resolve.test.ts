@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '../support/digests.ts';
 import { type Finished, runProgram } from '../support/program.ts';
@@ -218,6 +220,30 @@ describe('resolve', () => {
           new RegExp(`^error: the configuration .*\\[${code}\\]\\n$`, 's'),
         );
       }
+    },
+  );
+
+  it.each([
+    ['one fault', 'unmapped: x\n', ['CONFIG_VALUE_INVALID']],
+    ['two', 'unmapped: x\nfoo: 1\n', ['CONFIG_VALUE_INVALID', 'CONFIG_KEY_UNKNOWN']],
+  ])('tells the code of a fault of a configuration once: %s', async (_title, lines, codes) => {
+    await using workspace = await Workspace.create();
+    const head = 'apiVersion: sdr-image-rewriter/v1\nprocurement: public\n';
+    const config = await workspace.write('config.yaml', head + lines);
+    const { stderr } = await resolve(`--config ${config} nginx`);
+    expect([...stderr.matchAll(/\[([A-Z_]+)\]/g)].map(([, code]) => code)).toEqual(codes);
+  });
+
+  (existsSync('/dev/full') ? it : it.skip)(
+    'ends with 2 and one sentence where its result cannot be written',
+    () => {
+      const command = '"$0" dist/sdr-image-rewriter.js resolve nginx > /dev/full';
+      const { status, stderr } = spawnSync('sh', ['-c', command, process.execPath], {
+        env: process.env,
+        encoding: 'utf8',
+      });
+      expect(stderr).toMatch(/^error: cannot write the result: ENOSPC: .* \[USAGE\]\n$/);
+      expect(status).toBe(2);
     },
   );
 

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmod,
   chown,
@@ -9,9 +10,11 @@ import {
   stat,
   symlink,
   utimes,
+  watch,
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, it } from '@jest/globals';
 import { manifestFixtures } from '../support/manifests.ts';
 import { type Finished, runProgram } from '../support/program.ts';
@@ -100,7 +103,7 @@ describe('rewrite', () => {
     expect(both.stdout).toBe([...documents, AFTER].join('---\n'));
   });
 
-  it('takes every YAML and JSON file below a folder, hidden ones and node_modules apart', async () => {
+  it('takes every YAML and JSON file below a folder, except below hidden folders, node_modules and links to folders', async () => {
     await using workspace = await workspaceOf({
       'k8s/b.yml': BEFORE,
       'k8s/a.YAML': BEFORE,
@@ -108,7 +111,7 @@ describe('rewrite', () => {
       'k8s/notes.txt': BEFORE,
       'k8s/.git/d.yaml': BROKEN,
       'k8s/node_modules/x/e.yaml': BROKEN,
-      'k8s/.hidden.yaml': BROKEN,
+      'k8s/.hidden.yaml': BEFORE,
       'outside/linked.yaml': BEFORE,
     });
     await symlink(workspace.path('outside/linked.yaml'), workspace.path('k8s/z.yaml'));
@@ -116,7 +119,7 @@ describe('rewrite', () => {
     const { code, stdout } = await rewrite(['--check', workspace.path('k8s')]);
     expect(code).toBe(1);
     expect(stdout).toBe(
-      ['a.YAML', 'b.yml', 'z.yaml']
+      ['.hidden.yaml', 'a.YAML', 'b.yml', 'z.yaml']
         .map((name) => `${workspace.path(`k8s/${name}`)}: 1 image would change\n`)
         .join(''),
     );
@@ -311,6 +314,34 @@ describe('rewrite --write', () => {
     expect((await readdir(workspace.folder)).length).toBe(2);
   });
 
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('puts everything back at %s, says so, and ends with %i', async (signal, expected) => {
+    // So many that the signal comes before the last of them.
+    const names = Array.from({ length: 500 }, (_, index) => `${index}.yaml`);
+    await using workspace = await workspaceOf(
+      Object.fromEntries(names.map((name) => [name, BEFORE])),
+    );
+    const child = spawn(
+      process.execPath,
+      ['dist/sdr-image-rewriter.js', 'rewrite', ...CONFIG, '--write', workspace.folder],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: process.env },
+    );
+    const exit = once(child, 'exit');
+    const stderr = textOf(child.stderr);
+    for await (const { filename } of watch(workspace.folder)) {
+      if (filename?.endsWith('.tmp') === true) break;
+    }
+    child.kill(signal);
+    expect(await exit).toEqual([expected, null]);
+    expect(await stderr).toBe(
+      `error: interrupted by ${signal}; no file was changed [MANIFEST_WRITE_FAILED]\n`,
+    );
+    expect((await readdir(workspace.folder)).sort()).toEqual(names.sort());
+    expect(new Set(await contentOf(workspace, ...names))).toEqual(new Set([BEFORE]));
+  });
+
   it('is refused for standard input, and together with --check', async () => {
     for (const args of [
       ['--write', '-'],
@@ -382,6 +413,25 @@ describe('rewrite on standard error', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: text });
     expect(stderr).toMatch(
       /^warning: stdin:2:17: services\/web: \$\{A:-ghcr\.io\/atlanhq\/web:1\} was left alone \(variable: .*\); its default would be registry\.corp\.example\/mirror\/atlanhq\/web:1\n$/,
+    );
+  });
+
+  it.each(['manifest', 'table', 'json'])(
+    'says with --output %s of what it cannot rewrite anything in',
+    async (output) => {
+      const { code, stderr } = await rewrite(['--output', output, '-'], '[{"a": 1}]');
+      expect(code).toBe(0);
+      expect(stderr).toMatch(
+        /^warning: stdin:1:1: this document is neither a Kubernetes object nor a Compose file; .*\n$/,
+      );
+    },
+  );
+
+  it('shows control characters and obeys none', async () => {
+    const text = 'services:\n  "a\\e[31m\\nb": { image: atlanhq/Bad }\n';
+    const { stderr } = await rewrite(['-'], text);
+    expect(stderr).toMatch(
+      /^warning: stdin:2:26: services\/a\\u001b\[31m\\nb: "atlanhq\/Bad" is no .*\n$/,
     );
   });
 
