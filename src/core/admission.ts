@@ -39,8 +39,8 @@ export interface AdmissionResponse {
 
 export type AdmissionOutcome = 'rewritten' | 'kept' | 'denied';
 
-/** What the audit line and the metrics say of a request. Holds no part of the pod but names and images. */
-export interface AdmissionRecord {
+/** Whom a request is about. */
+export interface RequestIdentity {
   readonly uid: string;
   readonly dryRun: boolean;
   readonly operation: string;
@@ -48,6 +48,10 @@ export interface AdmissionRecord {
   readonly pod: string | undefined;
   readonly owner: string | undefined;
   readonly user: string | undefined;
+}
+
+/** What the audit line and the metrics say of a request. Holds no part of the pod but names and images. */
+export interface AdmissionRecord extends RequestIdentity {
   readonly outcome: AdmissionOutcome;
   readonly reason: RequestReason | undefined;
   readonly verdicts: readonly ImageVerdict[];
@@ -241,9 +245,7 @@ function answer(
     mode = 'enforce',
   }: Findings,
 ): Admission {
-  const { uid, operation, raw } = request;
-  const pod = isRecord(raw.object) ? raw.object : raw.oldObject;
-  const metadata = metadataOf(pod);
+  const { uid, raw } = request;
   return {
     kind: 'answered',
     response: {
@@ -255,18 +257,31 @@ function answer(
       denial: isDenied && mode === 'enforce' ? denialMessage(verdicts, policy) : undefined,
     },
     record: {
-      uid,
-      dryRun: raw.dryRun === true,
-      operation,
-      namespace: textOf(raw.namespace) ?? textOf(metadata.namespace),
-      pod: textOf(raw.name) ?? textOf(metadata.name) ?? textOf(metadata.generateName),
-      owner: ownerOf(metadata),
-      user: isRecord(raw.userInfo) ? textOf(raw.userInfo.username) : undefined,
+      ...identityOf(raw),
       outcome: isDenied ? 'denied' : rewrites.length > 0 ? 'rewritten' : 'kept',
       reason,
       verdicts,
       map: policy.map,
     },
+  };
+}
+
+/** Whom a review is about, as far as it says so, even if it cannot be answered. */
+export function identify(review: unknown): Partial<RequestIdentity> {
+  return isRecord(review) && isRecord(review.request) ? identityOf(review.request) : {};
+}
+
+function identityOf(raw: Record<string, unknown>): RequestIdentity {
+  const pod = isRecord(raw.object) ? raw.object : raw.oldObject;
+  const metadata = metadataOf(pod);
+  return {
+    uid: textOf(raw.uid) ?? '',
+    dryRun: raw.dryRun === true,
+    operation: textOf(raw.operation) ?? '',
+    namespace: textOf(raw.namespace) ?? textOf(metadata.namespace),
+    pod: textOf(raw.name) ?? textOf(metadata.name) ?? textOf(metadata.generateName),
+    owner: ownerOf(metadata),
+    user: isRecord(raw.userInfo) ? textOf(raw.userInfo.username) : undefined,
   };
 }
 

@@ -1,8 +1,8 @@
-import { admit } from '../core/admission.ts';
+import { admit, identify } from '../core/admission.ts';
 import { type ErrorCode, isInvalid } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Mode } from '../core/verdict.ts';
-import type { Auditor } from './audit.ts';
+import type { AskedFor, Auditor } from './audit.ts';
 import { createAdmissionDecoder, encodeReview } from './review-codec.ts';
 
 /** What goes back over HTTP: a review, or `{code, message}`. */
@@ -20,32 +20,55 @@ export interface Answerer {
    * fault of this program is a 500.
    */
   readonly answer: (body: Buffer, mode: Mode, since: number) => Answer;
-  /** `detail` is for the log alone. */
-  readonly failure: (status: number, code: ErrorCode, message: string, detail?: string) => Answer;
+  readonly failure: (
+    status: number,
+    code: ErrorCode,
+    message: string,
+    forLog?: FailureDetails,
+  ) => Answer;
+}
+
+/** What the log alone is told. */
+export interface FailureDetails {
+  /** In the place of the message. */
+  readonly detail?: string | undefined;
+  readonly asked?: AskedFor | undefined;
 }
 
 /** `policy` gives the one in use; undefined in map mode before any map was loaded. */
 export function createAnswerer(policy: () => Policy | undefined, auditor: Auditor): Answerer {
-  const failure: Answerer['failure'] = (status, code, message, detail = message) => {
-    auditor.failed(code, detail);
+  const failure: Answerer['failure'] = (status, code, message, { detail, asked } = {}) => {
+    auditor.failed(code, detail ?? message, asked);
     return { status, body: JSON.stringify({ code, message }) };
   };
 
   const decodeForAdmission = createAdmissionDecoder();
 
+  /** Read anew: what fails is rare, and what it was about is worth that. */
+  const whatWasAsked = (body: Buffer, mode: Mode): AskedFor => {
+    try {
+      const decoded = decodeForAdmission(body);
+      return { mode, ...(isInvalid(decoded) ? {} : identify(decoded.review)) };
+    } catch {
+      return { mode };
+    }
+  };
+
   const decide = (body: Buffer, mode: Mode, since: number): Answer => {
     const inUse = policy();
     if (inUse === undefined) {
       const message = 'no image map was loaded yet; see /status on the operations port';
-      return { ...failure(503, 'MAP_NOT_LOADED', message), retryAfter: '1' };
+      const asked = whatWasAsked(body, mode);
+      return { ...failure(503, 'MAP_NOT_LOADED', message, { asked }), retryAfter: '1' };
     }
     const decoded = decodeForAdmission(body);
     if (isInvalid(decoded)) {
-      return failure(400, decoded.invalid, decoded.message);
+      return failure(400, decoded.invalid, decoded.message, { asked: { mode } });
     }
     const admission = admit(decoded.review, inUse, mode);
     if (admission.kind === 'refused') {
-      return failure(400, admission.code, admission.message);
+      const { code, message } = admission;
+      return failure(400, code, message, { asked: { mode, ...identify(decoded.review) } });
     }
     const text = encodeReview(admission.response);
     auditor.answered(admission.record, mode, performance.now() - since);
@@ -59,7 +82,8 @@ export function createAnswerer(policy: () => Policy | undefined, auditor: Audito
         return decide(body, mode, since);
       } catch (error) {
         const { message, stack } = error as Error;
-        return failure(500, 'INTERNAL', message, stack);
+        const asked = whatWasAsked(body, mode);
+        return failure(500, 'INTERNAL', message, { detail: stack, asked });
       }
     },
   };

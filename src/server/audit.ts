@@ -1,4 +1,4 @@
-import type { AdmissionRecord } from '../core/admission.ts';
+import type { AdmissionRecord, RequestIdentity } from '../core/admission.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { ImageVerdict, Mode } from '../core/verdict.ts';
 import type { EventLog } from '../log.ts';
@@ -11,9 +11,12 @@ const OPERATIONS = new Set(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']);
 /** Writes the audit line of each request and counts it. */
 export interface Auditor {
   answered(record: AdmissionRecord, mode: Mode, milliseconds: number): void;
-  /** A request that got an HTTP error in place of a decision. */
-  failed(code: ErrorCode, error: string): void;
+  /** A request that got an HTTP error in place of a decision, and what is known of it. */
+  failed(code: ErrorCode, error: string, asked?: AskedFor): void;
 }
+
+/** What a request asked for, as far as it could be read. */
+export type AskedFor = { readonly mode: Mode } & Partial<RequestIdentity>;
 
 /** `mapAge` tells how long ago the source confirmed the map in use, in milliseconds. */
 export function createAuditor(
@@ -24,7 +27,7 @@ export function createAuditor(
   return {
     answered(record, mode, milliseconds) {
       const { operation, outcome, verdicts, map } = record;
-      metrics.requests.add(OPERATIONS.has(operation) ? operation : 'OTHER', outcome);
+      metrics.requests.add(operationLabel(operation), outcome);
       metrics.requestDuration.observe(milliseconds / 1000);
       for (const { image, decision } of verdicts) {
         const rule = decision.outcome === 'rewritten' ? decision.rule : 'none';
@@ -48,15 +51,20 @@ export function createAuditor(
         durationMs: rounded(milliseconds),
       });
     },
-    failed(code, error) {
-      metrics.requests.add('OTHER', 'error');
+    failed(code, error, asked) {
+      metrics.requests.add(operationLabel(asked?.operation), 'error');
       log.write(code === 'INTERNAL' ? 'error' : 'warn', 'admission', {
+        ...asked,
         outcome: 'error',
         code,
         error,
       });
     },
   };
+}
+
+function operationLabel(operation = ''): string {
+  return OPERATIONS.has(operation) ? operation : 'OTHER';
 }
 
 function describeImage({ image, decision }: ImageVerdict) {

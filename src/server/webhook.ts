@@ -119,7 +119,7 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     const { status, code, message } = describeError(error, request);
     // The stack is for the log, not for the caller.
     const detail = status === 500 ? error.stack : message;
-    return failure(status, code, message, detail);
+    return failure(status, code, message, { detail });
   };
 
   const refusePlain = async (

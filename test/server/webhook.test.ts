@@ -27,6 +27,15 @@ function policyFrom(lines: string): Policy {
 
 const PREFIX_POLICY = policyFrom(`procurement: prefix\ncontainerRegistryBase: ${MIRROR}\n`);
 
+function brokenPolicy(): Policy {
+  return {
+    ...PREFIX_POLICY,
+    decide: () => {
+      throw new Error('broken on purpose');
+    },
+  };
+}
+
 function fixture(name: string): string {
   return readFileSync(`test/fixtures/admission-reviews/${name}.json`, 'utf8');
 }
@@ -434,13 +443,30 @@ describe('the webhook over HTTPS', () => {
     }
   });
 
-  it('answers 500 and lives on when a policy has a fault of its own', async () => {
-    rig.policy = {
-      ...PREFIX_POLICY,
-      decide: () => {
-        throw new Error('broken on purpose');
-      },
+  it('says in the log what it was asked for where it could not decide', async () => {
+    const { request } = JSON.parse(fixture('create-deployment-pod')) as {
+      request: { uid: string; namespace: string };
     };
+    const { uid, namespace } = request;
+    const known = { mode: 'enforce', uid, namespace, operation: 'CREATE', dryRun: false };
+    const old = fixture('create-deployment-pod').replace('admission.k8s.io/v1', '$&beta1');
+    await client.send('/mutate', old);
+    expect(rig.recorded.lines.at(-1)).toMatchObject({ ...known, code: 'REVIEW_INVALID' });
+    for (const [policy, code] of [
+      [undefined, 'MAP_NOT_LOADED'],
+      [brokenPolicy(), 'INTERNAL'],
+    ] as const) {
+      rig.policy = policy;
+      await client.send('/mutate', fixture('create-deployment-pod'));
+      rig.policy = PREFIX_POLICY;
+      expect(rig.recorded.lines.at(-1)).toMatchObject({ ...known, outcome: 'error', code });
+    }
+    await client.send('/audit', 'no JSON');
+    expect(rig.recorded.lines.at(-1)).toMatchObject({ mode: 'audit', code: 'REVIEW_NOT_JSON' });
+  });
+
+  it('answers 500 and lives on when a policy has a fault of its own', async () => {
+    rig.policy = brokenPolicy();
     try {
       const answer = await client.send('/mutate', fixture('create-deployment-pod'));
       expect(answer.status).toBe(500);
