@@ -135,7 +135,9 @@ function obstacleText(obstacle: Obstacle, found: Look['found']): string {
     case 'target-too-long':
       return 'the repository path would have over 255 characters';
     case 'name-consumed':
-      return `what is left of the name behind ${found?.target ?? ''} is read as the name of another image`;
+      return `it covers the whole name, and ${found?.target ?? ''} alone is not read as the name of an image there`;
+    case 'name-in-library':
+      return `what is left of the name behind ${found?.target ?? ''} is read as an image of Docker Hub’s own library`;
   }
 }
 

@@ -129,6 +129,11 @@ class DocumentReader {
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
+  /** Whether a limit is reached, and the rest is not looked at. */
+  get #isOver(): boolean {
+    return this.#isFull || this.#faults.isFull;
+  }
+
   head(): MapHead {
     return {
       serial: this.#serial,
@@ -286,7 +291,7 @@ class DocumentReader {
   *#readFlatObject(object: JsonContainer, path: string): Lines {
     let index = 0;
     for (const [source, value] of objectMembers(this.#bytes, object)) {
-      if (this.#isFull || this.#faults.isFull) {
+      if (this.#isOver) {
         break;
       }
       const at = childPath(path, source.slice(0, MAP_STRING_LIMIT));
@@ -327,7 +332,7 @@ class DocumentReader {
     }
     let index = 0;
     for (const element of listElements(this.#bytes, list, this.#runs)) {
-      if (this.#isFull || this.#faults.isFull) {
+      if (this.#isOver) {
         break;
       }
       const at = childPath(path, index);

@@ -84,7 +84,9 @@ export type Obstacle =
   /** The entry names no `sourceDigest`, so it waits until no other entry knows the digest. */
   | 'digest-unknown'
   /** The prefix is the whole name, and what would take its place is read as another name. */
-  | 'name-consumed';
+  | 'name-consumed'
+  /** The target is Docker Hub itself, and the part that is left would be one of its own library there. */
+  | 'name-in-library';
 
 /** One thing that was looked at on the way to a decision. */
 export interface Look {
@@ -380,18 +382,22 @@ function moved(
   const { repository } = reference;
   const rest = repository.slice(from.length);
   const target = `${found.target}${rest}${suffixText(reference)}`;
-  let obstacle: 'name-consumed' | 'target-too-long' | undefined;
+  let obstacle: 'name-consumed' | 'name-in-library' | 'target-too-long' | undefined;
   if (target.length > PATH_LIMIT && isInvalid(parseReference(target))) {
     obstacle = 'target-too-long';
-  } else if (rule !== 'map-repository' && isShort(found.target, rest)) {
-    obstacle = isNameOf(target, `${found.target}${rest}`) ? undefined : 'name-consumed';
+  } else if (
+    rule !== 'map-repository' &&
+    isShort(found.target, rest) &&
+    !isNameOf(target, `${found.target}${rest}`)
+  ) {
+    obstacle = rest === '' ? 'name-consumed' : 'name-in-library';
   }
   const key = rule === 'base' ? reference.registry : repository;
   trace?.({ step: rule, key, applies: obstacle === undefined, found, obstacle });
   if (obstacle === undefined) {
     return { outcome: 'rewritten', reference, target, rule };
   }
-  const reason = obstacle === 'name-consumed' ? 'no-rule' : obstacle;
+  const reason = obstacle === 'target-too-long' ? obstacle : 'no-rule';
   return { outcome: 'unmapped', reference, reason };
 }
 

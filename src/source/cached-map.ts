@@ -11,7 +11,7 @@ import { sha256Steps } from './digest.ts';
 import { timeoutError, unaskedError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
-import { type MapReading, type MapSource, SIGNATURE_SUFFIX } from './source.ts';
+import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
 
 export interface CachedMapSettings extends MapGuards {
   /** Milliseconds between reads, ±20 %. */
@@ -283,7 +283,7 @@ export class CachedMap {
       }
       const etag = this.#seen?.etag;
       const reading = await this.#source.read({ etag, maxBytes, signal, signed });
-      if (reading.kind === 'unchanged' && (etag === undefined || etag === '')) {
+      if (reading.kind === 'unchanged' && !namesVersion(etag)) {
         throw unaskedError(this.location);
       }
       if (reading.kind === 'unchanged' || (await this.#isSigned(reading))) {

@@ -7,7 +7,7 @@ import { isRecord } from '../core/json-path.ts';
 import { clientByCa } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
-import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import { type MapSource, namesVersion, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 
 const REDIRECT_LIMIT = 3;
 
@@ -46,7 +46,7 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
       ...(await readHeaders(headersFile)),
       // A compressed answer could grow without bound on its way into memory.
       'accept-encoding': 'identity',
-      ...(isKnown(etag) && { 'if-none-match': etag }),
+      ...(namesVersion(etag) && { 'if-none-match': etag }),
     };
     const response = await follow(from, { agent: await agentOf(), headers, signal });
     const status = response.statusCode ?? 0;
@@ -74,7 +74,7 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
       try {
         const map = await get(target, { maxBytes, signal, etag });
         if (map.status === 304) {
-          if (!isKnown(etag)) {
+          if (!namesVersion(etag)) {
             throw unaskedError(location);
           }
           return { kind: 'unchanged' };
@@ -99,11 +99,6 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
       }
     },
   };
-}
-
-/** Some servers name no version. */
-function isKnown(etag: string | undefined): etag is string {
-  return etag !== undefined && etag !== '';
 }
 
 /** Host and path: what follows may be a token. */

@@ -1,7 +1,7 @@
 import { RewriterError } from '../core/errors.ts';
 import { clientByCa, readCa } from './ca-file.ts';
 import type { S3Store, S3StoreSettings } from './s3-store.ts';
-import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import { type MapSource, namesVersion, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 
 export interface S3Location {
   readonly bucket: string;
@@ -56,7 +56,7 @@ export function createS3Source(url: string, settings: S3SourceSettings): MapSour
       const map = await objects.get({
         key,
         versionId,
-        etag: etag === '' ? undefined : etag,
+        etag: namesVersion(etag) ? etag : undefined,
         maxBytes,
         signal,
       });

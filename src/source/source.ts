@@ -21,6 +21,11 @@ export interface ReadRequest {
   readonly signed: boolean;
 }
 
+/** Whether an etag names a version; some sources have none. */
+export function namesVersion(etag: string | undefined): etag is string {
+  return etag !== undefined && etag !== '';
+}
+
 /** The detached signature of a map is at its own location with this behind the path. */
 export const SIGNATURE_SUFFIX = '.sig';
 /** Bytes; room for a few signatures. */

@@ -329,29 +329,19 @@ describe('map import', () => {
   });
 
   describe('of a structured map', () => {
+    const pinned = {
+      source: 'docker.io/atlanhq/y:1',
+      sourceDigest: A,
+      target: `registry.corp.example/y:1@${B}`,
+      platforms: ['linux/amd64'],
+    };
     const structured = mapDocument({
-      images: [
-        { source: 'docker.io/atlanhq/x', target: 'registry.corp.example/x' },
-        {
-          source: 'docker.io/atlanhq/y:1',
-          sourceDigest: A,
-          target: `registry.corp.example/y:1@${B}`,
-          platforms: ['linux/amd64'],
-        },
-      ],
+      images: [{ source: 'docker.io/atlanhq/x', target: 'registry.corp.example/x' }, pinned],
       prefixes: [{ source: 'docker.io/atlanhq', target: 'registry.corp.example/atlan' }],
     });
     const printed = {
       ...structured,
-      images: [
-        { source: 'docker.io/atlanhq/x:latest', target: 'registry.corp.example/x' },
-        {
-          source: 'docker.io/atlanhq/y:1',
-          sourceDigest: A,
-          target: `registry.corp.example/y:1@${B}`,
-          platforms: ['linux/amd64'],
-        },
-      ],
+      images: [{ source: 'docker.io/atlanhq/x:latest', target: 'registry.corp.example/x' }, pinned],
       repositories: [],
     };
 

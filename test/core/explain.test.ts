@@ -290,10 +290,18 @@ describe('explain', () => {
     ]);
   });
 
+  it('says that a name of one part behind Docker Hub is read as one of its library', () => {
+    const policy = policyOf({ prefixes: { 'registry.atlan.com/public': 'docker.io' } });
+    expect(lastSteps(policy, 'registry.atlan.com/public/app:3', 2)).toEqual([
+      'prefix: what is left of the name behind docker.io is read as an image of Docker Hub’s own library',
+      '* unmapped: in scope, but no rule covers it; unmapped: warn',
+    ]);
+  });
+
   it('says why a prefix that covers the image cannot move it, and stops there', () => {
     const policy = policyOf({ prefixes: { 'ghcr.io/atlanhq': 'r.example' }, base: MIRROR });
     expect(lastSteps(policy, 'ghcr.io/atlanhq:1', 2)).toEqual([
-      'prefix: what is left of the name behind r.example is read as the name of another image',
+      'prefix: it covers the whole name, and r.example alone is not read as the name of an image there',
       '* unmapped: in scope, but no rule covers it; unmapped: warn',
     ]);
     const long = policyOf({ prefixes: { 'docker.io/atlanhq': 'r.example/a-longer-namespace' } });

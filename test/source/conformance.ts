@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type ErrorCode, RewriterError } from '../../src/core/errors.ts';
 import type { MapReading, MapSource, ReadRequest } from '../../src/source/source.ts';
+import { type Authority, createAuthority } from '../support/certificates.ts';
+import type { FaultServer } from '../support/fault-server.ts';
 import { bytesOfText } from '../support/maps.ts';
+import { Workspace } from '../support/workspace.ts';
 
 export const STALLS = ['answer', 'body', 'signature'] as const;
 export type Stall = (typeof STALLS)[number];
@@ -49,6 +52,26 @@ export function shown(reading: MapReading): unknown {
         text: Buffer.from(reading.bytes).toString(),
         signature: reading.signature && Buffer.from(reading.signature).toString(),
       };
+}
+
+/** That a source reads with the CA that its file holds by then, over no connection made before. */
+export async function expectRenewedCa(
+  server: FaultServer,
+  authority: Authority,
+  text: string,
+  open: (caFile: string) => MapSource,
+): Promise<void> {
+  await using workspace = await Workspace.create();
+  const next = await createAuthority('the next one');
+  const caFile = await workspace.write('ca.crt', authority.cert);
+  const source = open(caFile);
+  expect(shown(await source.read(requestOf()))).toMatchObject({ text });
+  await workspace.write('ca.crt', next.cert);
+  expect((await refusalOf(source.read(requestOf()))).code).toBe('MAP_TLS_FAILED');
+  await server.drained();
+  server.showCertificate(await next.issue('store'));
+  expect(shown(await source.read(requestOf()))).toMatchObject({ text });
+  await server.drained(1);
 }
 
 /** The etag of what is there now. */

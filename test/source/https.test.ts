@@ -9,6 +9,7 @@ import { type Authority, createAuthority } from '../support/certificates.ts';
 import { FaultServer, ForwardProxy, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
 import { Workspace } from '../support/workspace.ts';
 import {
+  expectRenewedCa,
   acceptCoreErrors,
   etagOf,
   itConforms,
@@ -221,18 +222,9 @@ describe('a map on a web server', () => {
   });
 
   it('is read with the CA that its file holds by then, over no connection made before', async () => {
-    const next = await createAuthority('the next one');
     await using server = await startServer();
     server.put(PATH, MAP);
-    const rotated = await workspace.write('rotated.crt', authority.cert);
-    const source = sourceAt(server, { caFile: rotated });
-    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
-    await workspace.write('rotated.crt', next.cert);
-    expect((await refusalOf(source.read(requestOf()))).code).toBe('MAP_TLS_FAILED');
-    await server.drained();
-    server.showCertificate(await next.issue('store'));
-    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
-    await server.drained(1);
+    await expectRenewedCa(server, authority, MAP, (file) => sourceAt(server, { caFile: file }));
   });
 
   it.each<StoreFault>([

@@ -9,6 +9,7 @@ import { FaultServer, ForwardProxy, S3_ERRORS, type StoreFault } from '../suppor
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
 import {
+  expectRenewedCa,
   acceptCoreErrors,
   etagOf,
   itConforms,
@@ -385,19 +386,10 @@ describe('a map in S3', () => {
   });
 
   it('is read with the CA that its file holds by then, over no connection made before', async () => {
-    await using workspace = await Workspace.create();
-    const [authority, next] = [await createAuthority(), await createAuthority('the next one')];
+    const authority = await createAuthority();
     await using server = await FaultServer.start(await authority.issue('store'));
     server.put(PATH, MAP);
-    const caFile = await workspace.write('ca.crt', authority.cert);
-    const source = sourceAt(server, { caFile });
-    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
-    await workspace.write('ca.crt', next.cert);
-    expect((await refusalOf(source.read(requestOf()))).code).toBe('MAP_TLS_FAILED');
-    await server.drained();
-    server.showCertificate(await next.issue('store'));
-    expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
-    await server.drained(1);
+    await expectRenewedCa(server, authority, MAP, (caFile) => sourceAt(server, { caFile }));
   });
 
   it('goes through the proxy of the environment', async () => {
