@@ -241,7 +241,7 @@ class MapBuilder {
     }
     const entry: ImageEntry = {
       kind: 'image',
-      key: lookupKey(source),
+      key: canonicalText(source),
       target: line.target,
       canonicalTarget: canonicalText(target),
       pinned: target.digest !== undefined,
@@ -313,7 +313,7 @@ class MapBuilder {
   #bareDigest({ source, path }: MapLine): SourceParts | undefined {
     const digest = parseDigest(source.slice(1));
     if (typeof digest === 'string') {
-      return { registry: '', repository: '', tag: undefined, digest };
+      return { text: source, registry: '', repository: '', tag: undefined, digest };
     }
     return this.#valid<SourceParts>(digest, path);
   }
@@ -387,7 +387,7 @@ class MapBuilder {
     }
     const { repository, tag, digest } = target;
     const next =
-      this.#digests.get(lookupKey(target)) ??
+      this.#digests.get(canonicalText(target)) ??
       this.#digests.get(`${repository}@${digest ?? ''}`) ??
       (tag === undefined && digest !== undefined
         ? undefined
@@ -460,14 +460,7 @@ function prefixLookup<Value>(
   };
 }
 
-type SourceParts = Pick<Reference, 'registry' | 'repository' | 'tag' | 'digest'>;
-
-function lookupKey({ repository, tag, digest }: SourceParts): string {
-  if (digest === undefined) {
-    return `${repository}:${tag ?? 'latest'}`;
-  }
-  return tag === undefined ? `${repository}@${digest}` : `${repository}:${tag}@${digest}`;
-}
+type SourceParts = Omit<Reference, 'path'>;
 
 function sourceDigestOf(entry: MapEntry): string | undefined {
   return entry.kind === 'image' ? entry.sourceDigest : undefined;

@@ -1,12 +1,12 @@
 const BLOCK_SIZE = 65_536;
 const FIRST_BLOCK_SIZE = 2048;
 const LENGTH_BYTES = 2;
+const LAST_ASCII = 0x7f;
 
 const FIRST_CAPACITY = 16;
 /** Share of the slots in use beyond which their number is doubled. */
 const MAX_LOAD = 0.8;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
@@ -23,8 +23,13 @@ export class TextStore {
     const { length } = text;
     const block = this.#blockWithRoom(LENGTH_BYTES + length);
     const start = this.#used + LENGTH_BYTES;
-    const { read, written } = encoder.encodeInto(text, block.subarray(start, start + length));
-    if (read !== length || written !== length) {
+    let bits = 0;
+    for (let index = 0; index < length; index += 1) {
+      const code = text.charCodeAt(index);
+      block[start + index] = code;
+      bits |= code;
+    }
+    if (bits > LAST_ASCII) {
       throw new RangeError(`${JSON.stringify(text)} is not ASCII`);
     }
     block[start - 2] = length >>> 8;
@@ -126,7 +131,7 @@ export class TextIndex {
    * Adds the text with its number, which `matches` must know already. A text that is there gets the new
    * number if `replaces` says so of the one that it has.
    */
-  set(text: string, value: number, replaces: (present: number) => boolean = () => true): void {
+  set(text: string, value: number, replaces: (present: number) => boolean = always): void {
     if (this.#size + 1 > (this.#slots.length / 2) * MAX_LOAD) {
       this.#grow();
     }
@@ -172,6 +177,9 @@ export class TextIndex {
     this.#slots = slots;
   }
 }
+
+/** Not made anew for each text. */
+const always = (): boolean => true;
 
 /** FNV-1a, its bits mixed once more at the end: neighbouring tags must not fall into neighbouring slots. */
 function hashText(text: string, seed: number): number {

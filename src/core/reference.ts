@@ -18,6 +18,9 @@ export interface Reference {
   readonly digest: string | undefined;
 }
 
+/** What the full form of a reference is made of. */
+export type NamedImage = Pick<Reference, 'text' | 'repository' | 'tag' | 'digest'>;
+
 export const DOCKER_HUB = 'docker.io';
 export const PATH_LIMIT = 255;
 const TEXT_LIMIT = 4096;
@@ -97,7 +100,9 @@ export function parseReference(text: string): Reference | Invalid {
   const name = colon < 0 ? named : named.slice(0, colon);
   const path = registry === DOCKER_HUB && !name.includes('/') ? `library/${name}` : name;
 
-  const repository = `${registry}/${path}`;
+  const isFull = hasRegistry && registry === first && path === name;
+  // Nearly all are: a part of the text takes no copy of it.
+  const repository = isFull ? text.slice(0, slash + 1 + name.length) : `${registry}/${path}`;
   const fault =
     nameFault(text, registry, path, repository) ?? tagFault(text, tag) ?? digestFault(text, digest);
   return fault === undefined
@@ -190,12 +195,21 @@ export function parseDigest(text: string): string | Invalid {
 }
 
 /** `:tag@digest` exactly as the reference has them; empty where it has neither. */
-export function suffixText(reference: Reference): string {
+export function suffixText(reference: Pick<Reference, 'tag' | 'digest'>): string {
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`;
   return reference.digest === undefined ? tag : `${tag}@${reference.digest}`;
 }
 
 /** The full form for lookup and display: with registry, and `:latest` where there is neither tag nor digest. */
-export function canonicalText(reference: Reference): string {
-  return `${reference.repository}${suffixText(reference) || ':latest'}`;
+export function canonicalText({ text, repository, tag, digest }: NamedImage): string {
+  const suffixLength = partLength(tag) + partLength(digest);
+  // Most are written in full. The parts joined again would be a copy.
+  return suffixLength > 0 && text.length === repository.length + suffixLength
+    ? text
+    : `${repository}${suffixText({ tag, digest }) || ':latest'}`;
+}
+
+/** With the sign before it. */
+function partLength(part: string | undefined): number {
+  return part === undefined ? 0 : 1 + part.length;
 }
