@@ -30,18 +30,21 @@ function decode(body: Buffer, parse: (text: string) => unknown): Decoded {
 /** The JSON text of a response review; no change means neither `patch` nor `patchType`. */
 export function encodeReview(response: AdmissionResponse): string {
   const { uid, allowed, patch, warnings, auditAnnotations, denial } = response;
-  const hasPatch = patch.length > 0;
-  return JSON.stringify({
+  const text = JSON.stringify({
     kind: 'AdmissionReview',
     apiVersion: 'admission.k8s.io/v1',
     response: {
       uid,
       allowed,
       status: denial && { status: 'Failure', message: denial, reason: 'Forbidden', code: 403 },
-      patchType: hasPatch ? 'JSONPatch' : undefined,
-      patch: hasPatch ? Buffer.from(JSON.stringify(patch)).toString('base64') : undefined,
       warnings: warnings.length > 0 ? warnings : undefined,
       auditAnnotations: Object.keys(auditAnnotations).length > 0 ? auditAnnotations : undefined,
     },
   });
+  if (patch.length === 0) {
+    return text;
+  }
+  // Put in before the two brackets at the end: Base64 has nothing to escape, and is most of the text.
+  const base64 = Buffer.from(JSON.stringify(patch)).toString('base64');
+  return `${text.slice(0, -2)},"patchType":"JSONPatch","patch":"${base64}"}}`;
 }

@@ -1,3 +1,5 @@
+// Node.js makes the global name a getter, which would be called for each value.
+import { Buffer } from 'node:buffer';
 import { endOfValue, FAULT } from '../core/json-end.ts';
 import { OPEN_ARRAY, OPEN_OBJECT } from '../core/json-signs.ts';
 

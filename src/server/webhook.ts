@@ -93,10 +93,12 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
   };
 
   const sendPlain = (response: ServerResponse, given: Answer): void => {
+    const { status, body } = given;
     const headers = headersOf(given);
-    headers['content-length'] = String(Buffer.byteLength(given.body));
-    // A string goes out in one write together with the head.
-    response.writeHead(given.status, headers).end(given.body);
+    const length = Buffer.byteLength(body);
+    headers['content-length'] = String(length);
+    // A string goes out in one write together with the head, and ASCII is not encoded.
+    response.writeHead(status, headers).end(body, length === body.length ? 'latin1' : 'utf8');
   };
 
   const send = (reply: FastifyReply, given: Answer): FastifyReply =>

@@ -350,6 +350,32 @@ describe('the webhook over HTTPS', () => {
     });
   });
 
+  it.each(['plain', 'ü', '鏡', '🪞 "}}\\', '\u2028'])(
+    'answers in UTF-8, as many bytes as it says, to a uid and a container named %j',
+    async (text) => {
+      const spec = { containers: [{ name: text, image: 'atlanhq/x:1' }] };
+      const { body, headers } = await client.send(
+        '/mutate',
+        podReview({ metadata: {}, spec }, { uid: text }),
+      );
+      expect(parseAnswer(body)).toMatchObject({
+        uid: text,
+        patchType: 'JSONPatch',
+        operations: [
+          { op: 'replace', value: `${MIRROR}/atlanhq/x:1` },
+          {
+            value: {
+              'sdr-image-rewriter.io/original-images': JSON.stringify({
+                [`containers/${text}`]: 'atlanhq/x:1',
+              }),
+            },
+          },
+        ],
+      });
+      expect(headers['content-length']).toBe(String(Buffer.byteLength(body)));
+    },
+  );
+
   it('decides 10,000 containers and an image of 1 MiB', async () => {
     const containers = Array.from({ length: 10_000 }, (_, index) => ({
       name: `c${index}`,
