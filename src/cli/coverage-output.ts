@@ -3,7 +3,7 @@ import type { CoverageRow } from '../core/coverage/row.ts';
 import { canonical, type State, STATES } from '../core/coverage/state.ts';
 import { isInvalid } from '../core/errors.ts';
 import { parseReference } from '../core/reference.ts';
-import { type Column, count, paint, renderJsonLines, renderTable } from './output.ts';
+import { type Column, count, paint, printable, renderJsonLines, renderTable } from './output.ts';
 
 export interface CoverageSummary {
   readonly images: number;
@@ -77,7 +77,7 @@ export function coverageText(report: CoverageReport): string {
     seen.length === 0
       ? ''
       : renderTable([{ title: 'NAMESPACE' }, { title: 'WEBHOOK' }, { title: 'WHY' }], seen),
-    notes.map((note) => `${paint('yellow', 'note')}  ${note}\n`).join(''),
+    notes.map((note) => `${paint('yellow', 'note')}  ${printable(note)}\n`).join(''),
     summaryText(report),
   ];
   return parts.filter((part) => part !== '').join('\n');

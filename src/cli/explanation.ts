@@ -1,7 +1,7 @@
 import { mapText } from '../core/admission-text.ts';
 import { explain, type ExplainedStep, type Found } from '../core/explain.ts';
 import type { Policy } from '../core/policy.ts';
-import { outcomeStyle, paint } from './output.ts';
+import { outcomeStyle, paint, printable } from './output.ts';
 import { isUrl, type PolicyOptions } from './policy-options.ts';
 import type { Resolution } from './resolve.ts';
 
@@ -46,15 +46,15 @@ export function explanationText(explained: ExplainedResolution): string {
   const { image, outcome, target, rule, reason, explanation } = explained;
   const style = outcomeStyle(outcome);
   const what = style === undefined ? outcome : paint(style, outcome);
-  const head = `${paint('bold', image)}: ${what}${target === null ? '' : ` to ${target}`} (${rule ?? reason ?? ''})`;
+  const head = `${paint('bold', printable(image))}: ${what}${target === null ? '' : ` to ${target}`} (${rule ?? reason ?? ''})`;
 
   const width = Math.max(...explanation.map(({ step }) => step.length));
   const lines = explanation.flatMap(({ step, applied, why, found }) => {
     const mark = applied ? paint('green', 'yes') : step === 'policy' ? '   ' : 'no ';
-    const line = `  ${mark}  ${step.padEnd(width)}  ${why}`;
+    const line = `  ${mark}  ${step.padEnd(width)}  ${printable(why)}`;
     return found === null
       ? [line]
-      : [line, paint('dim', `${' '.repeat(width + 9)}${place(found)}`)];
+      : [line, paint('dim', `${' '.repeat(width + 9)}${printable(place(found))}`)];
   });
   return [head, ...lines].map((line) => `${line}\n`).join('');
 }

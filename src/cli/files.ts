@@ -4,13 +4,14 @@ import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/pro
 import { constants } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
+import { fileFaultText } from '../source/file-fault.ts';
 
 /** Reads a configuration file. Throws `CONFIG_UNREADABLE`. */
 export async function readTextFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const message = `cannot read the configuration: ${readFaultText(path, error)}`;
+    const message = `cannot read the configuration: ${fileFaultText(path, error)}`;
     throw new RewriterError('CONFIG_UNREADABLE', message, { cause: error });
   }
 }
@@ -23,18 +24,9 @@ export async function readInput(path: string): Promise<Buffer> {
       : await readFile(path);
   } catch (error) {
     const file = path === '-' ? 'standard input' : path;
-    const message = `cannot read the input: ${readFaultText(file, error)}`;
+    const message = `cannot read the input: ${fileFaultText(file, error)}`;
     throw new RewriterError('USAGE', message, { cause: error });
   }
-}
-
-/** Node.js names the file that cannot be opened, and not the one that is open and cannot be read. */
-function readFaultText(file: string, error: unknown): string {
-  const { code, message, path } = error as NodeJS.ErrnoException;
-  if (code === 'EISDIR') {
-    return `${file} is a folder, not a file`;
-  }
-  return path === undefined ? `${message} '${file}'` : message;
 }
 
 const MANIFEST_FILE = /\.(?:ya?ml|json)$/i;

@@ -86,7 +86,8 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
 
 /** Undefined where the text is no good YAML; `checkConfig` says why. */
 function readValue(text: string): unknown {
-  const document = parseDocument(text, { logLevel: 'silent' });
+  // With a level below this one, all documents but the first would be left out without a word.
+  const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors.length > 0) {
     return undefined;
   }

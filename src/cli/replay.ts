@@ -7,7 +7,7 @@ import { imageLabel } from '../core/pod-images.ts';
 import type { Policy } from '../core/policy.ts';
 import { decodeReview, encodeReview } from '../server/review-codec.ts';
 import { readInput } from './files.ts';
-import { outcomeStyle, renderTable } from './output.ts';
+import { outcomeStyle, printable, renderTable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
 
 type Answered = Extract<Admission, { kind: 'answered' }>;
@@ -99,7 +99,8 @@ function isOneALine(lines: readonly PlacedReview[]): boolean {
 
 function verdictTable({ record }: Answered): string {
   const { operation, namespace, pod, outcome, reason, verdicts } = record;
-  const title = `${operation} ${namespace ?? '-'}/${pod ?? '-'}: ${outcome}${reason === undefined ? '' : ` (${reason})`}\n`;
+  const why = reason === undefined ? '' : ` (${reason})`;
+  const title = `${printable(`${operation} ${namespace ?? '-'}/${pod ?? '-'}`)}: ${outcome}${why}\n`;
   if (verdicts.length === 0) {
     return title;
   }

@@ -24,6 +24,7 @@ export class TextStore {
     const block = this.#blockWithRoom(LENGTH_BYTES + length);
     const start = this.#used + LENGTH_BYTES;
     let bits = 0;
+    // An encoder needs a view of the block for each text, which takes longer than so few bytes.
     for (let index = 0; index < length; index += 1) {
       const code = text.charCodeAt(index);
       block[start + index] = code;

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { RewriterError } from '../core/errors.ts';
+import { fileFaultText } from '../source/file-fault.ts';
 
 export interface TlsFiles {
   readonly certFile: string;
@@ -63,9 +64,7 @@ async function readPem(path: string, key: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const { message } = error as Error;
-    throw new RewriterError('TLS_UNREADABLE', `cannot read server.tls.${key}: ${message}`, {
-      cause: error,
-    });
+    const message = `cannot read server.tls.${key}: ${fileFaultText(path, error)}`;
+    throw new RewriterError('TLS_UNREADABLE', message, { cause: error });
   }
 }

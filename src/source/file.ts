@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
 import { sha256Steps } from './digest.ts';
+import { fileFaultText } from './file-fault.ts';
 import { enlarge, timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
@@ -46,10 +47,8 @@ async function readBounded(
     if (error instanceof RewriterError) {
       throw error;
     }
-    const { message } = error as Error;
-    throw new RewriterError('MAP_UNREADABLE', `cannot read the image map: ${message}`, {
-      cause: error,
-    });
+    const message = `cannot read the image map: ${fileFaultText(path, error)}`;
+    throw new RewriterError('MAP_UNREADABLE', message, { cause: error });
   }
 }
 

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
+import { fileFaultText } from './file-fault.ts';
 
 const verifyInPool = promisify(verify);
 
@@ -33,7 +34,7 @@ async function readKeyFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw keyError((error as Error).message);
+    throw keyError(fileFaultText(path, error));
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
+import { fileFaultText } from './file-fault.ts';
 import type { MapSource } from './source.ts';
 import { watchFiles } from './watch-file.ts';
 
@@ -49,10 +50,8 @@ async function readUrl(path: string): Promise<string> {
   try {
     text = (await readFile(path, 'utf8')).trim();
   } catch (error) {
-    const { message } = error as Error;
-    throw new RewriterError('MAP_UNREADABLE', `cannot read imageMap.urlFile: ${message}`, {
-      cause: error,
-    });
+    const message = `cannot read imageMap.urlFile: ${fileFaultText(path, error)}`;
+    throw new RewriterError('MAP_UNREADABLE', message, { cause: error });
   }
   if (!URL.canParse(text)) {
     // The text itself may be a token.

@@ -43,6 +43,15 @@ function patchOf(review: ResponseReview | undefined): Operation[] {
 }
 
 describe('replay', () => {
+  it('shows what would be a command to the terminal in a name, and does not do it', async () => {
+    const escape = String.fromCharCode(27);
+    const review = createReview(podOf(['atlanhq/a:1']));
+    const named = { ...review, request: { ...review.request, name: `a${escape}[2Jb` } };
+    const { stdout } = await replay(['--output', 'table', '-'], JSON.stringify(named));
+    expect(stdout).not.toContain(escape);
+    expect(stdout).toContain('a\\u001b[2Jb: rewritten');
+  });
+
   it('prints the response review of each review, one a line', async () => {
     const names = [CREATED, 'update-label-only', 'update-set-image'];
     const finished = await replay(names.map(fileOf));

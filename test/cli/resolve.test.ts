@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '../support/digests.ts';
 import { type Finished, runProgram } from '../support/program.ts';
@@ -28,6 +28,27 @@ async function targetOf(args: string): Promise<unknown> {
 }
 
 describe('resolve', () => {
+  it('reads no configuration of two documents, with --base as well as without', async () => {
+    await using workspace = await Workspace.create();
+    const text = readFileSync(CONFIG, 'utf8');
+    const file = await workspace.write('two.yaml', `${text}\n---\nprocurement: public\n`);
+    for (const base of ['', '--base registry.corp.example/other ']) {
+      const { code, stderr } = await resolve(`--config ${file} ${base}atlanhq/a:1`);
+      expect({ code, stderr }).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/two\.yaml.*document/s) as unknown,
+      });
+    }
+  });
+
+  it('names the folder that stands in the place of a map', async () => {
+    const { code, stderr } = await resolve(`--config ${CONFIG} --map examples atlanhq/a:1`);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /cannot read the image map: \/.*\/examples is a folder, not a file \[MAP_UNREADABLE\]/,
+    );
+  });
+
   it('prints one object a line with exactly the documented fields, in the order of the images', async () => {
     const images = 'atlanhq/agent:1.4 nginx registry.atlan.com/internal/tool:1 atlanhq/A:1';
     expect(await resolutions(`${BY_MAP} ${images}`)).toEqual([
@@ -112,6 +133,12 @@ describe('resolve', () => {
     ]);
     expect(kept.split('\n')[0]).toBe('nginx: kept (out-of-scope)');
     expect(kept.trimEnd().split('\n').at(-1)).toMatch(/^ {2}yes {2}out-of-scope {6}no entry of/);
+  });
+
+  it('with --explain shows what would be a command to the terminal, and does not do it', async () => {
+    const { stdout } = await resolve(`${BY_MAP} --explain -`, `a${ANSI}[2Jb:1\n`);
+    expect(stdout).not.toContain(ANSI);
+    expect(stdout.split('\n')[0]).toBe('a\\u001b[2Jb:1: invalid (REFERENCE_UPPERCASE)');
   });
 
   it('with --explain adds one field to the JSON, and changes no other', async () => {
