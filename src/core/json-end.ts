@@ -36,7 +36,7 @@ const DEPTH_LIMIT = 30;
  * Stands for the end of what is no JSON: a position behind every text. No byte is there, so nothing
  * that is looked for from there on is found, and the fault reaches the caller by itself.
  */
-export const FAULT = 0x4000_0000;
+export const FAULT = 2 ** 30;
 
 /**
  * The end of the JSON value (RFC 8259) that begins exactly at `start`: the position behind it. `FAULT`

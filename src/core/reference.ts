@@ -19,7 +19,7 @@ export interface Reference {
 }
 
 /** What the full form of a reference is made of. */
-export type NamedImage = Pick<Reference, 'text' | 'repository' | 'tag' | 'digest'>;
+type NamedImage = Pick<Reference, 'text' | 'repository' | 'tag' | 'digest'>;
 
 export const DOCKER_HUB = 'docker.io';
 export const PATH_LIMIT = 255;
