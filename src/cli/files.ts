@@ -4,16 +4,11 @@ import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/pro
 import { constants } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
-import { fileFaultText } from '../source/file-fault.ts';
+import { fileFaultText, readText } from '../source/text-file.ts';
 
 /** Reads a configuration file. Throws `CONFIG_UNREADABLE`. */
-export async function readTextFile(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const message = `cannot read the configuration: ${fileFaultText(path, error)}`;
-    throw new RewriterError('CONFIG_UNREADABLE', message, { cause: error });
-  }
+export function readTextFile(path: string): Promise<string> {
+  return readText(path, 'the configuration', 'CONFIG_UNREADABLE');
 }
 
 /** Reads a file, or standard input for `-`. Throws `USAGE` where there is none. */

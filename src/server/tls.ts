@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { RewriterError } from '../core/errors.ts';
-import { fileFaultText } from '../source/file-fault.ts';
+import { readText } from '../source/text-file.ts';
 
 export interface TlsFiles {
   readonly certFile: string;
@@ -60,11 +59,6 @@ export async function readClientCA(path: string): Promise<string | undefined> {
   return path === '' ? undefined : readPem(path, 'clientCAFile');
 }
 
-async function readPem(path: string, key: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const message = `cannot read server.tls.${key}: ${fileFaultText(path, error)}`;
-    throw new RewriterError('TLS_UNREADABLE', message, { cause: error });
-  }
+function readPem(path: string, key: keyof TlsFiles): Promise<string> {
+  return readText(path, `server.tls.${key}`, 'TLS_UNREADABLE');
 }

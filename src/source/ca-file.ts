@@ -1,18 +1,8 @@
-import { readFile } from 'node:fs/promises';
-import { RewriterError } from '../core/errors.ts';
-import { fileFaultText } from './file-fault.ts';
+import { readText } from './text-file.ts';
 
 /** The PEM text of `imageMap.s3.caFile`; undefined for the empty path. Throws `MAP_TLS_FAILED`. */
 export async function readCa(path: string): Promise<string | undefined> {
-  if (path === '') {
-    return undefined;
-  }
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const message = `cannot read imageMap.s3.caFile: ${fileFaultText(path, error)}`;
-    throw new RewriterError('MAP_TLS_FAILED', message, { cause: error });
-  }
+  return path === '' ? undefined : readText(path, 'imageMap.s3.caFile', 'MAP_TLS_FAILED');
 }
 
 /**

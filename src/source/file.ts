@@ -1,10 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
 import { sha256Steps } from './digest.ts';
-import { fileFaultText } from './file-fault.ts';
 import { enlarge, timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import { fileFaultText } from './text-file.ts';
 import { watchFiles } from './watch-file.ts';
 
 /** Bytes that are read at once. */

@@ -8,6 +8,7 @@ import { clientByCa } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
 import { type MapSource, namesVersion, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import { fileFaultText } from './text-file.ts';
 
 const REDIRECT_LIMIT = 3;
 
@@ -156,7 +157,7 @@ async function readHeaders(path: string): Promise<Record<string, string>> {
     parsed = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
     // The message of a JSON error quotes the text, which holds a secret.
-    const reason = error instanceof SyntaxError ? 'it is not JSON' : (error as Error).message;
+    const reason = error instanceof SyntaxError ? 'it is not JSON' : fileFaultText(path, error);
     throw new RewriterError(
       'MAP_HEADERS_INVALID',
       `imageMap.headersFile cannot be used: ${reason}`,

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
-import { fileFaultText } from './file-fault.ts';
+import { fileFaultText } from './text-file.ts';
 
 const verifyInPool = promisify(verify);
 

@@ -1,3 +1,17 @@
+import { readFile } from 'node:fs/promises';
+import { type ErrorCode, RewriterError } from '../core/errors.ts';
+
+/** Reads a file that is `what` to the program. Throws a `RewriterError` with the code. */
+export async function readText(path: string, what: string, code: ErrorCode): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new RewriterError(code, `cannot read ${what}: ${fileFaultText(path, error)}`, {
+      cause: error,
+    });
+  }
+}
+
 /** Why a file cannot be read. Node.js names the one that cannot be opened, and not the one that is open. */
 export function fileFaultText(file: string, error: unknown): string {
   const { code, message, path } = error as NodeJS.ErrnoException;

@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
-import { fileFaultText } from './file-fault.ts';
 import type { MapSource } from './source.ts';
+import { readText } from './text-file.ts';
 import { watchFiles } from './watch-file.ts';
 
 interface Place {
@@ -46,13 +45,7 @@ export function createUrlFileSource(path: string, open: (url: string) => MapSour
 }
 
 async function readUrl(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = (await readFile(path, 'utf8')).trim();
-  } catch (error) {
-    const message = `cannot read imageMap.urlFile: ${fileFaultText(path, error)}`;
-    throw new RewriterError('MAP_UNREADABLE', message, { cause: error });
-  }
+  const text = (await readText(path, 'imageMap.urlFile', 'MAP_UNREADABLE')).trim();
   if (!URL.canParse(text)) {
     // The text itself may be a token.
     throw new RewriterError('MAP_UNREADABLE', `imageMap.urlFile ${path} does not hold one URL`);

@@ -353,6 +353,17 @@ describe('imageMap.headersFile', () => {
     expect(server.requests).toEqual([]);
   });
 
+  it('is named where a folder stands in its place', async () => {
+    await using server = await startServer();
+    const refusal = await refusalOf(
+      sourceAt(server, { headersFile: workspace.folder }).read(requestOf()),
+    );
+    expect(refusal).toMatchObject({
+      code: 'MAP_HEADERS_INVALID',
+      message: `imageMap.headersFile cannot be used: ${workspace.folder} is a folder, not a file`,
+    });
+  });
+
   it('must be there', async () => {
     await using server = await startServer();
     const headersFile = workspace.path('none.json');
