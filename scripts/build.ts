@@ -1,5 +1,6 @@
 // Bundles the program into dist/: one entry, and chunks that are loaded only where they are used.
-import { chmod, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, glob, readFile, rm } from 'node:fs/promises';
 import { build, type Plugin } from 'esbuild';
 
 /** Imported, `node:http` makes Node.js load all of `fetch` as well, 5 MiB and 12 ms; required, it does not. */
@@ -23,6 +24,15 @@ const UNUSED = [
   'light-my-request',
 ];
 
+async function digestOfSources(): Promise<string> {
+  const files = await Array.fromAsync(glob('src/**/*.ts'));
+  const hash = createHash('sha256');
+  for (const file of files.sort()) {
+    hash.update(`${file}\0`).update(await readFile(file));
+  }
+  return hash.digest('hex');
+}
+
 await rm('dist', { recursive: true, force: true });
 await build({
   entryPoints: { 'sdr-image-rewriter': 'src/cli/main.ts' },
@@ -34,6 +44,7 @@ await build({
   format: 'esm',
   mainFields: ['module', 'main'],
   alias: Object.fromEntries(UNUSED.map((name) => [name, './scripts/unused.ts'])),
+  define: { DIGEST_OF_SOURCES: JSON.stringify(await digestOfSources()) },
   chunkNames: 'chunks/[name]-[hash]',
   // Node.js keeps the source in memory: 6 MiB less. Names stay, so that a stack can be read.
   minifyWhitespace: true,

@@ -22,8 +22,8 @@ const NO_TEXT = 0;
 
 /** Entries by number, each a record of addresses: objects are made of those only that are asked for. */
 export class EntryTable {
-  readonly #texts = new TextStore();
-  #records = new Uint32Array(FIRST_CAPACITY * RECORD_SIZE);
+  #texts = new TextStore();
+  #records: Uint32Array = new Uint32Array(FIRST_CAPACITY * RECORD_SIZE);
   #size = 0;
   /** Of the entry that was added last, by field. */
   readonly #last = new Map<number, { readonly text: string; readonly address: number }>();
@@ -33,6 +33,22 @@ export class EntryTable {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** What there is in memory. */
+  get records(): Uint32Array {
+    return this.#records.subarray(0, this.#size * RECORD_SIZE);
+  }
+
+  get texts(): TextStore {
+    return this.#texts;
+  }
+
+  /** Becomes what another one is, without copying its records. */
+  restore(records: Uint32Array, texts: TextStore): void {
+    this.#records = records;
+    this.#texts = texts;
+    this.#size = records.length / RECORD_SIZE;
   }
 
   /** All of them as objects, for the command line; from then on `entry` gives the same objects. */

@@ -1,8 +1,9 @@
-import { EntryTable } from './entry-table.ts';
+import type { EntryTable } from './entry-table.ts';
 import { type ErrorCode, type Fault, type Invalid, isInvalid, quote } from './errors.ts';
 import { FaultList } from './fault-list.ts';
 import { type MapHead, type MapLine, readMapLines, targetPathOf } from './map-document.ts';
-import { TextIndex } from './packed-text.ts';
+import { MapStore } from './map-store.ts';
+import type { TextIndex } from './packed-text.ts';
 import { covers, longestPrefix, parsePrefix, type PrefixMatch } from './prefix-rules.ts';
 import { canonicalText, parseDigest, parseReference, type Reference } from './reference.ts';
 import { runSteps, type Steps } from './steps.ts';
@@ -82,6 +83,8 @@ export interface ImageMap {
   readonly ruleCount: number;
   /** The number in `table` of the entry that decides for a source. */
   ruleOf(kind: MapEntry['kind'], key: string): number | undefined;
+  /** What is in memory, in pieces: of them, put together, `MapStore.restore` makes the same map. */
+  save(build: string): readonly Uint8Array[];
 }
 
 export interface MapFaults {
@@ -127,38 +130,13 @@ const LINES_PER_STEP = 8;
 
 class MapBuilder {
   readonly #faults = new FaultList();
-  readonly #table = new EntryTable();
-  readonly #tags: TextIndex;
-  readonly #digests: TextIndex;
-  /** By `repo@digest`. */
-  readonly #impliedNames: TextIndex;
-  /** By `@digest`. */
-  readonly #impliedDigests: TextIndex;
-  readonly #repositories: TextIndex;
-  readonly #prefixes: TextIndex;
-  readonly #imageTargets: TextIndex;
-  readonly #repositoryTargets: TextIndex;
-  readonly #prefixTargets: TextIndex;
+  readonly #store: MapStore;
+  readonly #table: EntryTable;
   readonly #sourceRegistries = new Set<string>();
-  readonly #targetRegistries = new Set<string>();
 
   constructor(hashSeed: number) {
-    const table = this.#table;
-    const byKey = (): TextIndex =>
-      new TextIndex(hashSeed, (number, text) => table.hasKey(number, text));
-    const byTarget = (): TextIndex =>
-      new TextIndex(hashSeed, (number, text) => table.hasCanonicalTarget(number, text));
-    this.#tags = byKey();
-    this.#digests = byKey();
-    this.#impliedNames = new TextIndex(hashSeed, (number, text) =>
-      table.hasRepositoryAndDigest(number, text),
-    );
-    this.#impliedDigests = new TextIndex(hashSeed, (number, text) => table.hasDigest(number, text));
-    this.#repositories = byKey();
-    this.#prefixes = byKey();
-    this.#imageTargets = byTarget();
-    this.#repositoryTargets = byTarget();
-    this.#prefixTargets = byTarget();
+    this.#store = new MapStore(hashSeed);
+    this.#table = this.#store.table;
   }
 
   add(line: MapLine): void {
@@ -172,53 +150,8 @@ class MapBuilder {
   *finish(head: MapHead): Steps<ImageMap | MapFaults> {
     yield* this.#findChains();
     const faults = [...head.faults, ...this.#faults.faults];
-    const map = this.#map(head);
+    const map = this.#store.toMap(head);
     return faults.length > 0 ? { faults, readable: map } : map;
-  }
-
-  #map({ serial, generatedAt, unknownKeys }: MapHead): ImageMap {
-    const table = this.#table;
-    const [tags, digests] = [this.#tags, this.#digests];
-    const [repositories, prefixes] = [this.#repositories, this.#prefixes];
-    const imageOf = (number: number | undefined): ImageEntry | undefined => {
-      const entry = number === undefined ? undefined : table.entry(number);
-      return entry?.kind === 'image' ? entry : undefined;
-    };
-    const nameOf = (number: number | undefined): NameEntry | undefined => {
-      const entry = number === undefined ? undefined : table.entry(number);
-      return entry === undefined || entry.kind === 'image' ? undefined : entry;
-    };
-    const impliedOf = (key: string): number | undefined =>
-      (key.startsWith('@') ? this.#impliedDigests : this.#impliedNames).get(key);
-    return {
-      serial,
-      generatedAt,
-      unknownKeys,
-      table,
-      get entries() {
-        return table.entries;
-      },
-      tags: { size: tags.size, get: (key) => imageOf(tags.get(key)) },
-      digests: { size: digests.size, get: (key) => imageOf(digests.get(key)) },
-      impliedDigests: { get: (key) => imageOf(impliedOf(key)) },
-      repositories: { size: repositories.size, get: (key) => nameOf(repositories.get(key)) },
-      prefixes: prefixLookup(prefixes, nameOf),
-      imageTargets: this.#imageTargets,
-      repositoryTargets: this.#repositoryTargets,
-      prefixTargets: prefixLookup(this.#prefixTargets, () => true),
-      targetRegistries: this.#targetRegistries,
-      ruleCount: tags.size + digests.size + repositories.size + prefixes.size,
-      ruleOf: (kind, key) => {
-        switch (kind) {
-          case 'image':
-            return tags.get(key) ?? digests.get(key);
-          case 'repository':
-            return repositories.get(key);
-          case 'prefix':
-            return prefixes.get(key);
-        }
-      },
-    };
   }
 
   #fault(code: ErrorCode, path: string, message: string): void {
@@ -248,15 +181,15 @@ class MapBuilder {
       sourceDigest: digest ?? line.sourceDigest,
       path: line.path,
     };
-    const index = digest === undefined ? this.#tags : this.#digests;
+    const index = digest === undefined ? this.#store.tags : this.#store.digests;
     const twin = index.get(entry.key);
     const twinEntry = twin === undefined ? undefined : this.#table.entry(twin);
     if (twinEntry !== undefined && this.#conflicts(twinEntry, entry)) {
       return;
     }
     const number = this.#table.add(entry, repository.length);
-    this.#imageTargets.set(entry.canonicalTarget, number);
-    this.#targetRegistries.add(target.registry);
+    this.#store.imageTargets.set(entry.canonicalTarget, number);
+    this.#store.targetRegistries.add(target.registry);
     this.#sourceRegistries.add(source.registry);
     if (twinEntry === undefined || saysMore(entry, twinEntry)) {
       index.set(entry.key, number);
@@ -264,9 +197,14 @@ class MapBuilder {
     if (entry.sourceDigest !== undefined) {
       // Equal digests are equal content, under whatever name it is pulled.
       if (repository !== '') {
-        this.#keepFirst(this.#impliedNames, `${repository}@${entry.sourceDigest}`, number, entry);
+        this.#keepFirst(
+          this.#store.impliedNames,
+          `${repository}@${entry.sourceDigest}`,
+          number,
+          entry,
+        );
       }
-      this.#keepFirst(this.#impliedDigests, `@${entry.sourceDigest}`, number, entry);
+      this.#keepFirst(this.#store.impliedDigests, `@${entry.sourceDigest}`, number, entry);
     }
   }
 
@@ -291,15 +229,18 @@ class MapBuilder {
     const target = line.target.endsWith('/') ? line.target.slice(0, -1) : line.target;
     const entry: NameEntry = { kind, key, target, canonicalTarget, path: line.path };
     const isRepository = kind === 'repository';
-    const index = isRepository ? this.#repositories : this.#prefixes;
+    const index = isRepository ? this.#store.repositories : this.#store.prefixes;
     const twin = index.get(key);
     const twinEntry = twin === undefined ? undefined : this.#table.entry(twin);
     if (twinEntry !== undefined && this.#conflicts(twinEntry, entry)) {
       return;
     }
     const number = this.#table.add(entry, key.length);
-    (isRepository ? this.#repositoryTargets : this.#prefixTargets).set(canonicalTarget, number);
-    this.#targetRegistries.add(registryOf(canonicalTarget));
+    (isRepository ? this.#store.repositoryTargets : this.#store.prefixTargets).set(
+      canonicalTarget,
+      number,
+    );
+    this.#store.targetRegistries.add(registryOf(canonicalTarget));
     this.#sourceRegistries.add(registryOf(key));
     if (twinEntry === undefined || target < twinEntry.target) {
       index.set(key, number);
@@ -357,7 +298,7 @@ class MapBuilder {
 
   /** Finds targets that a rule of this map would move again. */
   *#findChains(): Steps<void> {
-    if (this.#sourceRegistries.isDisjointFrom(this.#targetRegistries)) {
+    if (this.#sourceRegistries.isDisjointFrom(this.#store.targetRegistries)) {
       return;
     }
     const moved = yield* this.#findMovedNames();
@@ -387,12 +328,12 @@ class MapBuilder {
     }
     const { repository, tag, digest } = target;
     const next =
-      this.#digests.get(canonicalText(target)) ??
-      this.#digests.get(`${repository}@${digest ?? ''}`) ??
+      this.#store.digests.get(canonicalText(target)) ??
+      this.#store.digests.get(`${repository}@${digest ?? ''}`) ??
       (tag === undefined && digest !== undefined
         ? undefined
-        : this.#tags.get(`${repository}:${tag ?? 'latest'}`)) ??
-      this.#repositories.get(repository);
+        : this.#store.tags.get(`${repository}:${tag ?? 'latest'}`)) ??
+      this.#store.repositories.get(repository);
     if (next === undefined) {
       return this.#nextPrefix(repository);
     }
@@ -413,18 +354,18 @@ class MapBuilder {
   /** The targets of repositories that are a source, and those of prefixes with a source below. */
   *#findMovedNames(): Steps<MovedNames> {
     const moved = { repositories: new Set<string>(), prefixes: new Set<string>() };
-    if (this.#repositoryTargets.size + this.#prefixTargets.size === 0) {
+    if (this.#store.repositoryTargets.size + this.#store.prefixTargets.size === 0) {
       return moved;
     }
     for (let number = 0; number < this.#table.size; number += 1) {
       yield;
       const source = this.#table.repository(number);
-      if (this.#repositoryTargets.has(source)) {
+      if (this.#store.repositoryTargets.has(source)) {
         moved.repositories.add(source);
       }
       for (let end = source.length; end > 0; end = source.lastIndexOf('/', end - 1)) {
         const prefix = source.slice(0, end);
-        if (this.#prefixTargets.has(prefix)) {
+        if (this.#store.prefixTargets.has(prefix)) {
           moved.prefixes.add(prefix);
         }
       }
@@ -433,7 +374,7 @@ class MapBuilder {
   }
 
   #nextPrefix(name: string): string | undefined {
-    const rule = longestPrefix(name, (prefix) => this.#prefixes.get(prefix));
+    const rule = longestPrefix(name, (prefix) => this.#store.prefixes.get(prefix));
     // A prefix may move names to below itself (x → x/mirror); what is there already is left alone.
     return rule === undefined || covers(this.#table.canonicalTarget(rule.value), name)
       ? undefined
@@ -444,20 +385,6 @@ class MapBuilder {
 interface MovedNames {
   readonly repositories: ReadonlySet<string>;
   readonly prefixes: ReadonlySet<string>;
-}
-
-function prefixLookup<Value>(
-  index: TextIndex,
-  valueOf: (number: number) => Value | undefined,
-): PrefixLookup<Value> {
-  const get = (prefix: string): Value | undefined => {
-    const number = index.get(prefix);
-    return number === undefined ? undefined : valueOf(number);
-  };
-  return {
-    get,
-    longest: (repository) => (index.size === 0 ? undefined : longestPrefix(repository, get)),
-  };
 }
 
 type SourceParts = Omit<Reference, 'path'>;

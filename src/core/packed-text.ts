@@ -18,6 +18,23 @@ export class TextStore {
   /** Bytes in use of the last block. */
   #used = BLOCK_SIZE;
 
+  /** A store of the texts of another one, of which these are the blocks side by side; they are not copied. */
+  static of(bytes: Uint8Array): TextStore {
+    const store = new TextStore();
+    for (let start = 0; start < bytes.length; start += BLOCK_SIZE) {
+      store.#blocks.push(bytes.subarray(start, start + BLOCK_SIZE));
+    }
+    return store;
+  }
+
+  /** What there is in memory, all of one size but the last. */
+  get blocks(): readonly Uint8Array[] {
+    const last = this.#blocks.length - 1;
+    return this.#blocks.map((block, index) =>
+      index < last ? block : block.subarray(0, this.#used),
+    );
+  }
+
   /** Returns the address of the text, which is never 0. Throws a `RangeError` where it is not ASCII or over 64 KB. */
   add(text: string): number {
     const { length } = text;
@@ -103,7 +120,7 @@ export class TextIndex {
   readonly #seed: number;
   readonly #matches: (value: number, text: string) => boolean;
   /** Pairs: the hash, and the number + 1, which is 0 where the slot is free. */
-  #slots = new Uint32Array();
+  #slots: Uint32Array = new Uint32Array();
   #size = 0;
 
   /** With a random `seed` nobody can make a file whose texts all fall into one slot. */
@@ -114,6 +131,17 @@ export class TextIndex {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** What there is in memory. */
+  get slots(): Uint32Array {
+    return this.#slots;
+  }
+
+  /** Becomes what another one of the same seed is, without copying its slots. */
+  restore(size: number, slots: Uint32Array): void {
+    this.#size = size;
+    this.#slots = slots;
   }
 
   get(text: string): number | undefined {

@@ -15,13 +15,18 @@ export interface CachedBytes {
   readonly signature: Uint8Array | undefined;
   /** When its source last gave or confirmed it, in milliseconds since the epoch. */
   readonly confirmedAt: number;
+  /** What was made of the bytes, at the beginning of a piece of memory. */
+  readonly tables?: Uint8Array | undefined;
 }
 
 /** Where the last good map outlives the process. No call rejects: a lost cache is no fault of the map. */
 export interface MapCache {
   load(): Promise<CachedBytes | undefined>;
-  /** Returns what went wrong, if anything. */
-  save(cached: CachedBytes): Promise<Error | undefined>;
+  /** With pieces of tables to give back as one. Returns what went wrong, if anything. */
+  save(
+    cached: Omit<CachedBytes, 'tables'>,
+    tables?: readonly Uint8Array[],
+  ): Promise<Error | undefined>;
   /** Notes that the source still has the map that was saved; where that fails, it is only taken for older. */
   confirm(confirmedAt: number): Promise<void>;
 }
@@ -31,6 +36,7 @@ interface Header {
   readonly etag: string;
   readonly sha256: string;
   readonly signature: string | null;
+  readonly tables?: { readonly size: number; readonly sha256: string } | undefined;
 }
 
 const NEWLINE = 0x0a;
@@ -40,8 +46,8 @@ const TIME_LENGTH = 13;
 const WHILE_STARTING: Pace = { ...BEFORE_REVIEWS, slice: BESIDE_REVIEWS.slice };
 
 /**
- * The time of the last confirmation, written over in place; then a line of JSON about the map, and its bytes.
- * Written aside and renamed, so a crash leaves the old one.
+ * The time of the last confirmation, written over in place; then a line of JSON about the map, its tables and
+ * its bytes. Written aside and renamed, so a crash leaves the old one.
  */
 export function createCacheFile(path: string): MapCache {
   return {
@@ -52,10 +58,10 @@ export function createCacheFile(path: string): MapCache {
         return undefined;
       }
     },
-    async save(cached) {
+    async save(cached, tables) {
       const aside = `${path}.${randomUUID()}.tmp`;
       try {
-        await writeDurably(aside, cached);
+        await writeDurably(aside, cached, tables);
         await rename(aside, path);
         await syncFolder(dirname(path));
         return undefined;
@@ -79,18 +85,32 @@ function timeText(time: number): string {
   return String(time).padStart(TIME_LENGTH, '0');
 }
 
-async function writeDurably(path: string, cached: CachedBytes): Promise<void> {
+async function writeDurably(
+  path: string,
+  cached: CachedBytes,
+  tables: readonly Uint8Array[] = [],
+): Promise<void> {
   const { location, etag, bytes, sha256, signature, confirmedAt } = cached;
   const header: Header = {
     location,
     etag,
     sha256,
     signature: signature === undefined ? null : Buffer.from(signature).toString('base64'),
+    tables: tables.length === 0 ? undefined : await describeTables(tables),
   };
   await using file = await open(path, 'w', 0o600);
   await file.writeFile(`${timeText(confirmedAt)}${JSON.stringify(header)}\n`);
-  await file.writeFile(bytes);
+  for (const part of [...tables, bytes]) {
+    await file.writeFile(part);
+  }
   await file.sync();
+}
+
+async function describeTables(tables: readonly Uint8Array[]): Promise<Header['tables']> {
+  return {
+    size: tables.reduce((size, part) => size + part.length, 0),
+    sha256: await runInSlices(sha256Steps(...tables), BESIDE_REVIEWS),
+  };
 }
 
 /** A rename is safe from a crash only when its folder is on the disk. */
@@ -103,15 +123,17 @@ async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   const end = file.indexOf(NEWLINE);
   const confirmedAt = Number(file.toString('latin1', 0, TIME_LENGTH));
   const header: unknown = JSON.parse(file.toString('utf8', TIME_LENGTH, end));
-  const bytes = file.subarray(end + 1);
-  if (
-    !Number.isSafeInteger(confirmedAt) ||
-    !isHeader(header) ||
-    header.sha256 !== (await runInSlices(sha256Steps(bytes), WHILE_STARTING))
-  ) {
+  if (!Number.isSafeInteger(confirmedAt) || !isHeader(header)) {
     return undefined;
   }
   const { location, etag, sha256, signature } = header;
+  const start = end + 1 + (header.tables?.size ?? 0);
+  const bytes = file.subarray(start);
+  if (sha256 !== (await hashOf(bytes))) {
+    return undefined;
+  }
+  const tables = file.subarray(end + 1, start);
+  const areGood = tables.length > 0 && header.tables?.sha256 === (await hashOf(tables));
   return {
     location,
     etag,
@@ -119,13 +141,24 @@ async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
     sha256,
     signature: signature === null ? undefined : Buffer.from(signature, 'base64'),
     confirmedAt,
+    // In memory of their own, since they stay there and the rest does not.
+    tables: areGood ? new Uint8Array(tables) : undefined,
   };
+}
+
+function hashOf(bytes: Uint8Array): Promise<string> {
+  return runInSlices(sha256Steps(bytes), WHILE_STARTING);
 }
 
 function isHeader(value: unknown): value is Header {
   return (
     isRecord(value) &&
     ['location', 'etag', 'sha256'].every((key) => typeof value[key] === 'string') &&
-    (value.signature === null || typeof value.signature === 'string')
+    (value.signature === null || typeof value.signature === 'string') &&
+    (value.tables === undefined || areTables(value.tables))
   );
+}
+
+function areTables(value: unknown): boolean {
+  return isRecord(value) && Number.isSafeInteger(value.size) && typeof value.sha256 === 'string';
 }

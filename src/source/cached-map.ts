@@ -1,9 +1,10 @@
 import { type KeyObject, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Fault, RewriterError } from '../core/errors.ts';
-import { hasFaults, type ImageMap, imageMapSteps } from '../core/image-map.ts';
+import { hasFaults, type ImageMap, imageMapSteps, type MapFaults } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
 import { type MapGuards, successorSteps } from '../core/map-guard.ts';
+import { MapStore } from '../core/map-store.ts';
 import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
 import type { MapCache } from './cache-file.ts';
@@ -12,6 +13,7 @@ import { timeoutError, unaskedError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
+import { BUILD } from '../version.ts';
 
 export interface CachedMapSettings extends MapGuards {
   /** Milliseconds between reads, ±20 %. */
@@ -307,10 +309,10 @@ export class CachedMap {
   }
 
   /** The map of some bytes, if it may take the place of the one in use. */
-  async #accept({ bytes, etag, sha256 }: ReadBytes): Promise<LoadedMap | RewriterError> {
+  async #accept(reading: ReadBytes): Promise<LoadedMap | RewriterError> {
     const settings = this.#settings;
-    const hashSeed = randomInt(2 ** 32);
-    const rules = await this.#run(imageMapSteps(bytes, settings.maxBytes, hashSeed));
+    const { bytes, etag, sha256 } = reading;
+    const rules = this.#restore(reading) ?? (await this.#parse(bytes));
     // Serials and sizes of another location say nothing about this one.
     const isSamePlace = this.#current?.identity.location === this.location;
     const current = isSamePlace ? this.#current?.rules : undefined;
@@ -329,6 +331,20 @@ export class CachedMap {
       sha256: digest,
       loadedAt: this.#clock.now(),
     };
+  }
+
+  #parse(bytes: Uint8Array): Promise<ImageMap | MapFaults> {
+    const hashSeed = randomInt(2 ** 32);
+    return this.#run(imageMapSteps(bytes, this.#settings.maxBytes, hashSeed));
+  }
+
+  /** The map that this build made of the bytes when it checked them, in a hundredth of the time. */
+  #restore({ bytes, tables }: ReadBytes): ImageMap | undefined {
+    const { maxBytes, readKeys } = this.#settings;
+    // A signature is one of the bytes, and says nothing about what was made of them.
+    return tables === undefined || readKeys !== undefined || bytes.length > maxBytes
+      ? undefined
+      : MapStore.restore(tables, BUILD);
   }
 
   #run<Result>(steps: Steps<Result>): Promise<Result> {
@@ -403,12 +419,15 @@ export class CachedMap {
 
   async #keep(
     { bytes, etag, signature }: Extract<MapReading, { kind: 'changed' }>,
-    { sha256 }: LoadedMap,
+    { rules, sha256 }: LoadedMap,
   ): Promise<void> {
-    const { cache } = this.#settings;
+    const { cache, readKeys } = this.#settings;
     const { location } = this;
     const confirmedAt = this.#clock.now();
-    const error = await cache?.save({ location, etag, bytes, sha256, signature, confirmedAt });
+    const error = await cache?.save(
+      { location, etag, bytes, sha256, signature, confirmedAt },
+      readKeys === undefined ? rules.save(BUILD) : undefined,
+    );
     if (error !== undefined) {
       this.#observer.cacheFailed(error);
     } else if (cache === this.#settings.cache && sha256 === this.#current?.sha256) {
@@ -430,6 +449,7 @@ interface ReadBytes {
   readonly bytes: Uint8Array;
   readonly etag: string;
   readonly sha256?: string;
+  readonly tables?: Uint8Array | undefined;
 }
 
 interface SignedBytes {

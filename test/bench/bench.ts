@@ -60,8 +60,7 @@ async function run(within: Plan, on: Processors | undefined): Promise<Report> {
   say('reviews of many containers, and of many bytes');
   const scaling = await measureScaling(testbed, within);
   say(`${within.starts} starts`);
-  using anywhere = await Testbed.create(on?.all ?? []);
-  const starts = await measureStarts(testbed, anywhere, within);
+  const starts = await measureStarts(testbed, within);
   say('decisions');
   const decisions = await measureDecisions(testbed);
   say('allocation');

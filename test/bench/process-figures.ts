@@ -21,6 +21,11 @@ export function backgroundTime(pid: number): number {
   );
 }
 
+/** Time that the first thread of a process was ready to run and waited for a processor so far, in milliseconds. */
+export function waitingTime(pid: number): number {
+  return parseWaitingTime(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8'));
+}
+
 /** Resident memory now, and at its highest since the process began, in MiB. */
 export function residentMemory(pid: number): { readonly now: number; readonly peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -36,6 +41,11 @@ export function parseCpuSeconds(stat: string): number {
 /** Reads the first field of /proc/PID/schedstat, in milliseconds. */
 export function parseRunTime(schedstat: string): number {
   return Number(schedstat.split(' ')[0]) / 1e6;
+}
+
+/** Reads the second field of /proc/PID/schedstat, in milliseconds. */
+export function parseWaitingTime(schedstat: string): number {
+  return Number(schedstat.split(' ')[1]) / 1e6;
 }
 
 /** Reads one line of proc_pid_status(5). */

@@ -5,8 +5,6 @@ import { readFileSync } from 'node:fs';
 export interface Processors {
   readonly server: number;
   readonly load: number;
-  /** These two and all others. */
-  readonly all: readonly number[];
 }
 
 /**
@@ -16,13 +14,12 @@ export interface Processors {
 export function claimProcessors(): Processors | undefined {
   const status = readFileSync('/proc/self/status', 'utf8');
   const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(status) ?? [];
-  const all = parseProcessorList(list);
-  const [server, load] = all;
+  const [server, load] = parseProcessorList(list);
   if (server === undefined || load === undefined) {
     return undefined;
   }
   const move = spawnSync('taskset', ['-acp', String(load), String(process.pid)]);
-  return move.status === 0 ? { server, load, all } : undefined;
+  return move.status === 0 ? { server, load } : undefined;
 }
 
 /** Reads a list as the kernel writes it, such as `0-2,5`. */

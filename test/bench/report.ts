@@ -86,6 +86,8 @@ export interface SwapRow {
   readonly worstPause: number;
   /** The slowest answer in as much time without a swap, median of as many: what the machine does by itself. */
   readonly quietPause: number;
+  /** Longest time around a swap that the answering thread was ready to run and waited for its processor; median. */
+  readonly wait: number;
   /** What threads of the background took in that time, median of the swaps. */
   readonly background: number;
   /** What the server itself saw: `nodejs_eventloop_lag_max_seconds`, median of the swaps. */
@@ -97,8 +99,7 @@ export interface SwapRow {
 
 /** From exec to ready, in milliseconds. */
 export interface StartRow {
-  /** `-anywhere`: not pinned to a processor. */
-  readonly name: 'node' | 'prefix' | 'cached-map' | 'prefix-anywhere' | 'cached-map-anywhere';
+  readonly name: 'node' | 'prefix' | 'cached-map' | 'new-map';
   readonly median: number;
   readonly slowest: number;
   /** Median of what threads of the background took of that; NaN where it is not known. */

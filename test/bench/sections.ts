@@ -147,7 +147,7 @@ function memorySection({ memory }: Report): Section {
 function swapSection({ swaps, plan }: Report): Section {
   return {
     title: 'Another map',
-    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; what threads of the background took around a swap, which compile and collect garbage on the same processor: the kernel may let one run for some milliseconds while a review waits; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
+    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; how long, at the longest, the thread that answers was ready to run around a swap and waited for its processor, and what threads of the background took there meanwhile, which compile and collect garbage; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
     head: [
       'map',
       'MiB',
@@ -155,6 +155,7 @@ function swapSection({ swaps, plan }: Report): Section {
       'pause',
       'worst pause',
       'without a swap',
+      'wait',
       'background',
       'event loop lag',
       'peak memory in MiB',
@@ -167,6 +168,7 @@ function swapSection({ swaps, plan }: Report): Section {
       fixed(row.pause, 1),
       fixed(row.worstPause, 1),
       fixed(row.quietPause, 1),
+      fixed(row.wait, 1),
       fixed(row.background, 1),
       fixed(row.eventLoopLag, 1),
       fixed(row.peak, 1),
@@ -179,8 +181,7 @@ const STARTS: Record<Report['starts'][number]['name'], string> = {
   node: 'Node.js with an empty program, to its end',
   prefix: 'prefix rule',
   'cached-map': 'map of 10,000 entries from the cache file, S3 out of reach',
-  'prefix-anywhere': 'prefix rule, on any processor',
-  'cached-map-anywhere': 'map from the cache file, on any processor',
+  'new-map': 'map of 10,000 entries that was not there before, from a file',
 };
 
 function startSection({ starts, plan }: Report): Section {

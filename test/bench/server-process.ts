@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backgroundTime, cpuSeconds, residentMemory } from './process-figures.ts';
+import { backgroundTime, cpuSeconds, residentMemory, waitingTime } from './process-figures.ts';
 import { nodeCommand } from './processors.ts';
 
 const NEWLINE = 0x0a;
@@ -74,6 +74,9 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Time of all threads but the first one so far, in milliseconds. */
   readonly background = (): number => backgroundTime(this.#pid);
+
+  /** Time that the first thread was ready and waited for its processor so far, in milliseconds. */
+  readonly waiting = (): number => waitingTime(this.#pid);
 
   /** In MiB. */
   memory(): { readonly now: number; readonly peak: number } {

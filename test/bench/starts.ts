@@ -4,15 +4,8 @@ import { inRounds } from './rounds.ts';
 import { highest, median } from './statistics.ts';
 import type { Running, Testbed } from './testbed.ts';
 
-/**
- * Time from exec to ready, as a readiness probe sees it; beside it a Node.js that begins and ends, and the
- * same on any processor: there V8 compiles beside the thread that it compiles for.
- */
-export async function measureStarts(
-  testbed: Testbed,
-  anywhere: Testbed,
-  plan: Plan,
-): Promise<StartRow[]> {
+/** Time from exec to ready, as a readiness probe sees it; beside it a Node.js that begins and ends. */
+export async function measureStarts(testbed: Testbed, plan: Plan): Promise<StartRow[]> {
   const kinds: Record<StartRow['name'], () => Promise<Start>> = {
     node: async () => {
       const begun = performance.now();
@@ -21,8 +14,7 @@ export async function measureStarts(
     },
     prefix: () => startOf(testbed.start('prefix')),
     'cached-map': () => startOf(testbed.startFromCache()),
-    'prefix-anywhere': () => startOf(anywhere.start('prefix')),
-    'cached-map-anywhere': () => startOf(anywhere.startFromCache()),
+    'new-map': () => startOf(testbed.start('map-10k')),
   };
   const names = Object.keys(kinds) as StartRow['name'][];
   const table = await inRounds(plan.starts, names, (name) => kinds[name]());

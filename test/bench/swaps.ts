@@ -7,6 +7,7 @@ import type { SwapRow } from './report.ts';
 import { mapTarget } from './sample-map.ts';
 import { highest, median } from './statistics.ts';
 import { MAP_SIZES, MAP_SUBJECTS, type MapSubject } from './subjects.ts';
+import type { ServerProcess } from './server-process.ts';
 import type { Testbed } from './testbed.ts';
 
 /** A light load: one review a millisecond, which is how exactly a pause is seen. */
@@ -36,6 +37,7 @@ export async function measureSwaps(
 interface Swap {
   readonly load: number;
   readonly pause: number;
+  readonly wait: number;
   readonly background: number;
   readonly lag: number;
 }
@@ -45,6 +47,7 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
   const versions = Array.from({ length: plan.swaps }, (_, index) => index + 2);
   const files = versions.map((version) => testbed.writeMap(subject, version));
   const samples: Sample[] = [];
+  using waits = new WaitProbe(running.process);
   const swaps: Swap[] = [];
   const quietPauses: number[] = [];
   const lag = async (): Promise<number> => 1000 * (await readMetric(running.opsPort, LAG_METRIC));
@@ -62,6 +65,7 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
     return {
       load: used - begun,
       pause: slowest(samples, begun),
+      wait: waits.longestSince(begun),
       background: running.process.background() - background,
       lag: await lag(),
     };
@@ -94,11 +98,37 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
     pause: median(of('pause')),
     worstPause: highest(of('pause')),
     quietPause: median(quietPauses),
+    wait: median(of('wait')),
     background: median(of('background')),
     eventLoopLag: median(of('lag')),
     peak: running.process.memory().peak,
     errors: errors + samples.filter(({ answer }) => answer === undefined).length,
   };
+}
+
+/** Looks once a millisecond how long the thread that answers was kept from its processor. */
+class WaitProbe implements Disposable {
+  readonly #waits: { readonly until: number; readonly length: number }[] = [];
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(process: ServerProcess) {
+    let before = process.waiting();
+    this.#timer = setInterval(() => {
+      const now = process.waiting();
+      if (now > before) this.#waits.push({ until: performance.now(), length: now - before });
+      before = now;
+    }, 1);
+  }
+
+  /** In milliseconds. */
+  longestSince(begun: number): number {
+    const since = this.#waits.filter(({ until }) => until >= begun);
+    return highest([0, ...since.map(({ length }) => length)]);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
 }
 
 /** The first sample that fits and was due since `begun`; waits for it. */

@@ -16,9 +16,7 @@ export interface TargetResult {
 const MAP_OBSTACLE =
   'Most of what a map of 100,000 entries costs, one of 10,000 costs as well (see full load): answers, annotations and log lines name the map, and are longer for that.';
 const PAUSE_OBSTACLE =
-  'While a small map is taken into use, V8 compiles and collects garbage on the same processor (see another map, background), and the kernel lets its thread go on to the end of a time slice while a review waits; a good part of the pause is there without a swap as well.';
-const START_OBSTACLE =
-  'A start from the cache file waits for V8, which compiles the reader of maps on the one processor that both have; where it finds another one, the difference is smaller (see start, on any processor).';
+  'While a small map is taken into use, V8 compiles and collects garbage on the same processor, and the kernel lets its thread go on to the end of a time slice before the one that answers gets its turn (see another map, wait); a good part of the pause is there without a swap as well.';
 
 /** Steps in size measure their noise too; a cost that grows with the square of the size is far above. */
 const GROWTH_TOLERANCE = 1.2;
@@ -74,7 +72,6 @@ export function judge(report: Report): TargetResult[] {
       start('cached-map') - start('prefix'),
       100,
       'ms',
-      START_OBSTACLE,
     ),
     atMost('idle memory, prefix rule', idle('prefix'), 70, 'MiB'),
     atMost('peak memory, prefix rule, above the floor', peak('prefix') - peak('floor'), 25, 'MiB'),

@@ -1,13 +1,15 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createAuthority, issueLeaf } from '../../src/kube/x509.ts';
-import { createCacheFile } from '../../src/source/cache-file.ts';
 import { expectConstant, expectRewrite } from './answer-check.ts';
 import { buildTarget, type Target } from './connection.ts';
-import { sha256 } from '../support/digests.ts';
 import { answersTls, freePort, get } from './http.ts';
 import { nodeCommand } from './processors.ts';
 import { productionArgs } from './production.ts';
@@ -20,6 +22,8 @@ import { buildYardstick } from './yardstick-build.ts';
 const LIFETIME = 3_600_000;
 const MAP_LIMIT = 64 * 1024 * 1024;
 const BASE = `${REGISTRY}/mirror`;
+/** Milliseconds. */
+const CACHE_TIMEOUT = 60_000;
 const CACHED_URL = 's3://bench/image-map.json';
 
 /** A subject that runs and is ready. */
@@ -79,25 +83,13 @@ export class Testbed implements Disposable {
     }
   }
 
-  /** Starts with a map of 10,000 entries in the cache file, while nothing answers for S3. */
+  /** Starts with a map of 10,000 entries in the cache file, as an earlier run left it, while nothing answers for S3. */
   async startFromCache(): Promise<Running> {
     const cacheFile = this.#path('cached-map.json');
-    const bytes = Buffer.from(sampleMap(MAP_SIZES['map-10k'], 1));
-    const failure = await createCacheFile(cacheFile).save({
-      location: CACHED_URL,
-      etag: '"1"',
-      bytes,
-      sha256: sha256(bytes),
-      signature: undefined,
-      confirmedAt: Date.now(),
-    });
-    if (failure !== undefined) throw failure;
-    const s3 = { region: 'eu-west-1', endpoint: 'http://127.0.0.1:1' };
-    const credentials = { AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench' };
-    return this.#startProgram(
-      { procurement: 'map', imageMap: { url: CACHED_URL, maxBytes: MAP_LIMIT, cacheFile, s3 } },
-      { env: credentials },
-    );
+    if (!existsSync(cacheFile)) {
+      await this.#fillCache(cacheFile);
+    }
+    return this.#startWithS3(1, cacheFile);
   }
 
   /** Writes a version of a map aside, so that taking it into use takes no time. Returns its path. */
@@ -120,6 +112,31 @@ export class Testbed implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #fillCache(cacheFile: string): Promise<void> {
+    const map = sampleMap(MAP_SIZES['map-10k'], 1);
+    const s3 = createServer((_request, response) => {
+      response.setHeader('etag', '"1"').end(map);
+    });
+    await once(s3.listen(0, '127.0.0.1'), 'listening');
+    const { port } = s3.address() as AddressInfo;
+    const running = await this.#startWithS3(port, cacheFile);
+    for (const deadline = Date.now() + CACHE_TIMEOUT; !existsSync(cacheFile);) {
+      if (Date.now() > deadline) throw new Error(`no cache file was written to ${cacheFile}`);
+      await sleep(10);
+    }
+    await running[Symbol.asyncDispose]();
+    s3.closeAllConnections();
+    s3.close();
+  }
+
+  #startWithS3(port: number, cacheFile: string): Promise<Running> {
+    const s3 = { region: 'eu-west-1', endpoint: `http://127.0.0.1:${port}` };
+    return this.#startProgram(
+      { procurement: 'map', imageMap: { url: CACHED_URL, maxBytes: MAP_LIMIT, cacheFile, s3 } },
+      { env: { AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench' } },
+    );
   }
 
   async #startYardstick(kind: 'floor' | 'fastify', extras: Extras): Promise<Running> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createCacheFile } from '../../src/source/cache-file.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
+import { sha256 } from '../support/digests.ts';
 import { FaultServer, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
 import { HttpsClient } from '../support/https-client.ts';
 import { podOf } from '../support/pods.ts';
@@ -333,6 +334,31 @@ describe('serve with its map in S3', () => {
       serial: 8,
     });
     expect(await imageOf(client)).toBe(targetOf(8));
+    client.close();
+  });
+
+  it('starts from what an earlier run of this build made of the map', async () => {
+    await using workspace = await Workspace.create();
+    await using store = await FaultServer.start();
+    const authority = await createAuthority();
+    const place = { workspace, authority, store };
+    store.put(PATH, mapOf(7));
+    await using first = await start(place);
+    const cache = createCacheFile(first.cacheFile);
+    await until('the cache file', async () => (await cache.load()) !== undefined);
+    first.serve.kill('SIGKILL');
+    await first.serve.exited;
+    await store.refuse();
+    const cached = await cache.load();
+    if (cached?.tables === undefined) throw new Error('no tables were saved');
+    // Only the tables can be the map of serial 7 now.
+    const bytes = Buffer.from(JSON.stringify(mapOf(8)));
+    await cache.save({ ...cached, bytes, sha256: sha256(bytes) }, [cached.tables]);
+
+    await using second = await start(place);
+    expect(await second.serve.line('map.loaded')).toMatchObject({ from: 'cache', serial: 7 });
+    const client = new HttpsClient(second.url, { ca: authority.cert });
+    expect(await imageOf(client)).toBe(targetOf(7));
     client.close();
   });
 

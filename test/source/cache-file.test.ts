@@ -109,6 +109,48 @@ describe('the cache file', () => {
     }
   });
 
+  it('gives back tables in one piece, at the beginning of its memory', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    const parts = [[1, 2, 3], [], [10, 0, 255]].map((bytes) => Uint8Array.from(bytes));
+    await cache.save(cachedOf(), parts);
+    const { tables, ...cached } = (await cache.load()) ?? {};
+    expect(tables).toEqual(Uint8Array.from(parts.flatMap((part) => [...part])));
+    expect(tables?.byteOffset).toBe(0);
+    expect(plain(cached as CachedBytes)).toEqual(plain(cachedOf()));
+  });
+
+  it('holds the map without its tables when a bit of those has changed', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    await cache.save(cachedOf(), [bytesOfText('tables')]);
+    const whole = await readFile(workspace.path(FILE), 'latin1');
+    await workspace.write(FILE, whole.replace(/(?<=\n)tables/, 'tablet'));
+    expect(plain(await cache.load())).toEqual(plain(cachedOf()));
+  });
+
+  it('holds nothing when it is cut at any place, tables included', async () => {
+    await using workspace = await Workspace.create();
+    const cache = createCacheFile(workspace.path(FILE));
+    await cache.save(cachedOf(), [bytesOfText('tables')]);
+    const whole = await readFile(workspace.path(FILE));
+    for (let length = 0; length < whole.length; length += 1) {
+      await workspace.write(FILE, whole.subarray(0, length));
+      expect(await cache.load()).toBeUndefined();
+    }
+  });
+
+  it.each([null, [], {}, { size: 1 }, { size: '1', sha256: '' }, { size: 0.5, sha256: '' }])(
+    'holds nothing when it says of its tables %j',
+    async (tables) => {
+      await using workspace = await Workspace.create();
+      const { bytes, confirmedAt, ...rest } = cachedOf();
+      const header = JSON.stringify({ ...rest, signature: null, tables });
+      await workspace.write(FILE, `${confirmedAt}${header}\n${Buffer.from(bytes).toString()}`);
+      expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+    },
+  );
+
   it.each(
     ['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"location":1,"etag":"","sha256":""}\n'].flatMap(
       (text) => [text, `1700000000000${text}`],

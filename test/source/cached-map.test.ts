@@ -11,10 +11,11 @@ import {
   type Clock,
   type MapObserver,
 } from '../../src/source/cached-map.ts';
+import { BUILD } from '../../src/version.ts';
 import { joinSignatures, signBytes } from '../../src/source/signature.ts';
 import type { MapReading, MapSource, ReadRequest } from '../../src/source/source.ts';
 import { sha256 } from '../support/digests.ts';
-import { bytesOf, bytesOfText, mapDocument, MAX_BYTES } from '../support/maps.ts';
+import { bytesOf, bytesOfText, mapDocument, mapOf, MAX_BYTES } from '../support/maps.ts';
 import { prefixOf } from '../support/references.ts';
 import { Workspace } from '../support/workspace.ts';
 
@@ -128,14 +129,18 @@ class FakeSource implements MapSource {
 
 class FakeCache implements MapCache {
   saved: CachedBytes | undefined;
+  tables: readonly Uint8Array[] | undefined;
   failure: Error | undefined;
 
   load(): Promise<CachedBytes | undefined> {
     return Promise.resolve(this.saved);
   }
 
-  save(cached: CachedBytes): Promise<Error | undefined> {
-    if (this.failure === undefined) this.saved = cached;
+  save(cached: CachedBytes, tables?: readonly Uint8Array[]): Promise<Error | undefined> {
+    if (this.failure === undefined) {
+      this.saved = cached;
+      this.tables = tables;
+    }
     return Promise.resolve(this.failure);
   }
 
@@ -876,6 +881,40 @@ describe('the cache', () => {
     expect(told).toEqual(['loaded 3 from source +4 -0 ~0', 'cacheFailed no space left']);
   });
 
+  /** What is saved of a map beside its bytes, by this build or another one. */
+  function tablesOf(document: unknown, build = BUILD): Uint8Array {
+    return new Uint8Array(Buffer.concat(mapOf(document).save(build)));
+  }
+
+  it('has tables, which are used in place of reading the bytes', async () => {
+    const cache = cacheOf('not a map', { tables: tablesOf(documentOf(3)) });
+    const { map, source, serial, told } = benchOf({ cache });
+    source.fail();
+    await map.start();
+    expect(serial()).toBe(3);
+    expect(told).toEqual(['loaded 3 from cache +4 -0 ~0', 'stale MAP_UNREACHABLE']);
+    expect(map.current?.rules.entries).toEqual(mapOf(documentOf(3)).entries);
+  });
+
+  it('has no tables of use where they are those of another build', async () => {
+    const tables = tablesOf(documentOf(4), 'another');
+    const { map, source, serial } = benchOf({ cache: cacheOf(documentOf(3), { tables }) });
+    source.fail();
+    await map.start();
+    expect(serial()).toBe(3);
+  });
+
+  it.each([
+    ['allowedTargets', { allowedTargets: [prefixOf('another.example')] }],
+    ['maxBytes', { maxBytes: 10 }],
+  ])('is not used with tables either where it breaks %s by now', async (_name, settings) => {
+    const cache = cacheOf(documentOf(3), { tables: tablesOf(documentOf(3)) });
+    const { map, source } = benchOf({ cache, ...settings });
+    source.fail();
+    await map.start();
+    expect(map.current).toBeUndefined();
+  });
+
   it('is a file that outlives the process, unless it is damaged', async () => {
     await using workspace = await Workspace.create();
     const path = workspace.path('image-map.json');
@@ -917,6 +956,20 @@ describe('a signed map', () => {
     source.put(document);
     source.signature = bytesOfText(signBytes(source.bytes, privateKey));
   }
+
+  it('is read from its bytes, and from nothing else in the cache', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache, ...keysOf(key.publicKey) });
+    putSigned(bench.source, documentOf(1));
+    await bench.map.start();
+    expect(cache.tables).toBeUndefined();
+    const tables = new Uint8Array(Buffer.concat(mapOf(documentOf(2)).save(BUILD)));
+    cache.saved = cache.saved && { ...cache.saved, tables };
+    const restarted = benchOf({ cache, ...keysOf(key.publicKey) });
+    restarted.source.fail();
+    await restarted.map.start();
+    expect(restarted.serial()).toBe(1);
+  });
 
   it('is used with a signature of any of the keys', async () => {
     const bench = benchOf(keysOf(otherKey.publicKey, key.publicKey));
