@@ -55,7 +55,8 @@ export async function serve({ config: file, selfSigned }: ServeOptions): Promise
   let webhook: WebhookServer | undefined;
   let served: ServingCertificate | undefined;
   const note = (certificate: ServingCertificate): void => {
-    if (certificate.fingerprint === served?.fingerprint) return;
+    const isSameAuthority = certificate.context.ca === served?.context.ca;
+    if (isSameAuthority && certificate.fingerprint === served?.fingerprint) return;
     served = certificate;
     const { notAfter, fingerprint } = certificate;
     metrics.tlsNotAfter.set(notAfter.getTime() / 1000);

@@ -281,6 +281,10 @@ export const ERROR_CODES = {
     meaning: 'A certificate or key file could not be read.',
     remedy: 'Check the paths under `server.tls` and their permissions.',
   },
+  TLS_CLIENT_CA_INVALID: {
+    meaning: '`server.tls.clientCAFile` holds no certificate, or something that does not parse.',
+    remedy: 'Write the certificates of the authorities in PEM; the ones in use stay until then.',
+  },
   TLS_PAIR_INVALID: {
     meaning:
       'The certificate does not parse, the key does not parse, or they do not belong together.',

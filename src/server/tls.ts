@@ -20,7 +20,10 @@ export interface ServingCertificate {
   readonly fingerprint: string;
 }
 
-/** Reads and checks the files. Throws `TLS_UNREADABLE` or `TLS_PAIR_INVALID`. */
+/** Without any list, Node.js would load its own 150 authorities: 2 MiB that check nothing here. */
+const NO_AUTHORITY: string[] = [];
+
+/** Reads and checks the files. Throws `TLS_UNREADABLE`, `TLS_PAIR_INVALID` or `TLS_CLIENT_CA_INVALID`. */
 export async function loadCertificate(files: TlsFiles): Promise<ServingCertificate> {
   const [cert, key, clientCA] = await Promise.all([
     readPem(files.certFile, 'certFile'),
@@ -37,8 +40,7 @@ export function checkCertificate(
   minVersion: TlsFiles['minVersion'],
   clientCA?: string,
 ): ServingCertificate {
-  // Without any list, Node.js would load its own 150 authorities: 2 MiB that check nothing here.
-  const context: SecureContextOptions = { cert, key, minVersion, ca: clientCA ?? [] };
+  const context: SecureContextOptions = { cert, key, minVersion, ca: clientCA ?? NO_AUTHORITY };
   try {
     const leaf = new X509Certificate(cert);
     // OpenSSL itself refuses a key that does not belong to the certificate.
@@ -54,9 +56,44 @@ export function checkCertificate(
   }
 }
 
-/** Reads `clientCAFile`; undefined for the empty path. Throws `TLS_UNREADABLE`. */
+/** Reads `clientCAFile`; undefined for the empty path. Throws `TLS_UNREADABLE` or `TLS_CLIENT_CA_INVALID`. */
 export async function readClientCA(path: string): Promise<string | undefined> {
-  return path === '' ? undefined : readPem(path, 'clientCAFile');
+  if (path === '') {
+    return undefined;
+  }
+  const text = await readPem(path, 'clientCAFile');
+  const fault = authoritiesFault(text);
+  if (fault !== undefined) {
+    throw new RewriterError(
+      'TLS_CLIENT_CA_INVALID',
+      `server.tls.clientCAFile ${path} ${fault}; write the certificates of the authorities in PEM`,
+    );
+  }
+  return text;
+}
+
+const PEM_BEGIN = /-----BEGIN /g;
+const PEM_CERTIFICATE = /^-----BEGIN CERTIFICATE-----\r?$.*?^-----END CERTIFICATE-----\r?$/gms;
+
+/** OpenSSL takes what it understands and leaves out the rest without a word, so that nobody would be let in. */
+function authoritiesFault(text: string): string | undefined {
+  const certificates = text.match(PEM_CERTIFICATE) ?? [];
+  if (certificates.length === 0) {
+    return 'holds no certificate';
+  }
+  if (certificates.length !== text.match(PEM_BEGIN)?.length) {
+    return 'holds something else than whole certificates';
+  }
+  const broken = certificates.findIndex((certificate) => !isCertificate(certificate));
+  return broken < 0 ? undefined : `holds a certificate that does not parse, number ${broken + 1}`;
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 function readPem(path: string, key: keyof TlsFiles): Promise<string> {

@@ -4,6 +4,12 @@ import type { TLSSocket } from 'node:tls';
 /** Milliseconds for the request of a connection that was being opened while the server closed. */
 const LAST_CALL = 1000;
 
+/**
+ * So many may be unused at once; then the one that waits longest is closed. Each takes 50 KiB, and a client
+ * opens no more than it has requests to send.
+ */
+const LIMIT = 512;
+
 type Serve = (socket: TLSSocket) => void;
 
 /**
@@ -54,6 +60,10 @@ export class UnusedConnections {
       socket.off('timeout', discard).off('error', discard).off('close', release);
     };
     sockets.add(socket);
+    if (sockets.size > LIMIT) {
+      const [oldest] = sockets;
+      oldest?.destroy();
+    }
     socket.setTimeout(this.#isClosing ? LAST_CALL : this.#longest);
     socket.on('timeout', discard).on('error', discard).on('close', release);
     // Comes with the first byte, which stays in the socket, and also at the end of the stream.

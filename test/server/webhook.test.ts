@@ -711,6 +711,21 @@ describe('a client that takes its time', () => {
   });
 });
 
+describe('many connections without a request', () => {
+  it('are closed, the longest one first, so that they cannot take all of the memory', async () => {
+    const rig = await startRig();
+    const first = await Conversation.open(rig);
+    const [second, ...others] = await Promise.all(
+      Array.from({ length: 512 }, () => Conversation.open(rig)),
+    );
+    await first.closed;
+    second?.write(rawRequest(REVIEW));
+    expect(await second?.until('"uid"')).toMatch(/^HTTP\/1\.1 200 /);
+    expect(others.filter(({ isClosed }) => isClosed)).toEqual([]);
+    await rig.server.close();
+  });
+});
+
 describe('a server that closes', () => {
   it('waits for no connection without a request', async () => {
     const rig = await startRig();
