@@ -20,6 +20,8 @@ export function buildServeProgram(): Command {
       false,
     )
     .action(async (options: { config: string; selfSigned: boolean }) => {
+      // It asks for a refresh; while there is nothing to refresh, it must not end the process.
+      process.on('SIGHUP', () => undefined);
       // The server's libraries take longer to load than the other commands to run.
       const { serve } = await import('./serve.ts');
       await serve(options);

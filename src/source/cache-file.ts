@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { isRecord } from '../core/json-path.ts';
 import { sha256Steps } from './digest.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, type Pace, runInSlices } from './slices.ts';
 
 /** A good map as it was read, kept over a restart. */
 export interface CachedBytes {
+  /** The place of its source. */
   readonly location: string;
   readonly etag: string;
   readonly bytes: Uint8Array;
@@ -40,6 +41,9 @@ interface Header {
 }
 
 const NEWLINE = 0x0a;
+const ASIDE_SUFFIX = '.tmp';
+/** Milliseconds without a write, after which nobody writes to a file aside any more. */
+const ASIDE_LIFETIME = 60_000;
 /** Digits of a time in milliseconds, until the year 2286. */
 const TIME_LENGTH = 13;
 /** Short slices: certificate and ports are waited for at the same time. */
@@ -59,8 +63,9 @@ export function createCacheFile(path: string): MapCache {
       }
     },
     async save(cached, tables) {
-      const aside = `${path}.${randomUUID()}.tmp`;
+      const aside = `${path}.${randomUUID()}${ASIDE_SUFFIX}`;
       try {
+        await removeLeftovers(path);
         await writeDurably(aside, cached, tables);
         await rename(aside, path);
         await syncFolder(dirname(path));
@@ -104,6 +109,20 @@ async function writeDurably(
     await file.writeFile(part);
   }
   await file.sync();
+}
+
+/** Whoever was killed while it saved left a file behind, as big as the map. */
+async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  const isAside = (name: string): boolean =>
+    name.startsWith(`${basename(path)}.`) && name.endsWith(ASIDE_SUFFIX);
+  for (const name of (await readdir(folder)).filter(isAside)) {
+    const file = join(folder, name);
+    const modified = (await stat(file).catch(() => undefined))?.mtimeMs ?? Infinity;
+    if (modified < Date.now() - ASIDE_LIFETIME) {
+      await rm(file, { force: true });
+    }
+  }
 }
 
 async function describeTables(tables: readonly Uint8Array[]): Promise<Header['tables']> {

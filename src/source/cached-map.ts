@@ -7,7 +7,7 @@ import { type MapGuards, successorSteps } from '../core/map-guard.ts';
 import { MapStore } from '../core/map-store.ts';
 import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
-import type { MapCache } from './cache-file.ts';
+import type { CachedBytes, MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
 import { timeoutError, unaskedError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
@@ -31,6 +31,8 @@ export interface LoadedMap {
   readonly rules: ImageMap;
   readonly identity: MapIdentity;
   readonly sha256: string;
+  /** Where it is from: tells places apart that are shown as one location. */
+  readonly place: string;
   /** Milliseconds since the epoch. */
   readonly loadedAt: number;
 }
@@ -110,6 +112,11 @@ export class CachedMap {
   #lastSuccess: number | undefined;
   /** Whether the cache holds the map in use. */
   #isKept = false;
+  /** What the cache shall hold and does not yet. */
+  #unsaved: Unsaved | undefined;
+  #isSaving = false;
+  /** Ends when the map of the cache is in use, or was found to be of none; no read begins before. */
+  #cacheTried: Promise<void> = Promise.resolve();
   #lastError: RewriterError | undefined;
   #failures = 0;
   /** Counts reconfigurations: a read that began before the latest one is thrown away. */
@@ -159,9 +166,8 @@ export class CachedMap {
     this.#isRunning = true;
     const generation = this.#generation;
     this.#watch();
-    await this.#source.prepare?.().catch(() => undefined);
-    // A cache that cannot be used is as good as none.
-    await this.#useCache().catch(() => undefined);
+    this.#cacheTried = this.#tryCache();
+    await this.#cacheTried;
     if (this.#current !== undefined) {
       // To load the client of a source can take 90 ms at once, in which nobody learns that this one is ready.
       await sleep(FIRST_READ_PAUSE);
@@ -177,6 +183,7 @@ export class CachedMap {
     this.#generation += 1;
     this.#cancelTimer?.();
     this.#stopWatching?.();
+    this.#source.close?.();
   }
 
   /** Reads now; joins the read in flight if there is one. Never rejects. */
@@ -190,14 +197,20 @@ export class CachedMap {
 
   /** Takes another source or other settings and reads at once. The map in use stays until a good one is read. */
   async reconfigure(source: MapSource, settings: CachedMapSettings): Promise<void> {
+    const replaced = this.#source;
     this.#source = source;
     this.#settings = settings;
     this.#isKept = false;
+    this.#unsaved = undefined;
     this.#generation += 1;
     this.#seen = undefined;
     this.#failures = 0;
     this.#watch();
+    if (this.#current === undefined) {
+      this.#cacheTried = this.#cacheTried.then(() => this.#tryCache());
+    }
     await this.#inFlight;
+    replaced.close?.();
     await this.refresh();
   }
 
@@ -222,28 +235,44 @@ export class CachedMap {
     this.#cancelTimer = this.#clock.after(backedOff * jitter, () => void this.refresh());
   }
 
+  async #tryCache(): Promise<void> {
+    await this.#source.prepare?.().catch(() => undefined);
+    // A cache that cannot be used is as good as none.
+    await this.#useCache().catch(() => undefined);
+  }
+
   async #useCache(): Promise<void> {
     const generation = this.#generation;
-    const cached = await this.#settings.cache?.load();
-    if (cached?.location !== this.location || !(await this.#isSigned(cached))) {
+    const { cache, readKeys } = this.#settings;
+    const cached = await cache?.load();
+    if (cached?.location !== this.#place || !(await this.#isSigned(cached))) {
       return;
     }
-    const loaded = await this.#accept(cached);
+    const restored = this.#restore(cached);
+    const loaded = await this.#accept(cached, restored);
     if (loaded instanceof RewriterError) {
       return;
     }
     const counts = await this.#run(countChanges(undefined, loaded.rules));
-    // A source that says that it changed may have been quicker.
-    if (generation === this.#generation && this.#current === undefined) {
+    if (generation === this.#generation) {
       this.#seen = { etag: cached.etag, fault: undefined };
       this.#lastSuccess = cached.confirmedAt;
       this.#isKept = true;
+      if (restored === undefined && readKeys === undefined) {
+        // Saved again as soon as it is confirmed, the next start need not read it.
+        this.#unsaved = { ...cached, loaded, isTold: false };
+      }
       this.#use({ loaded, from: 'cache', ...counts });
     }
   }
 
   async #readOnce(): Promise<void> {
     const generation = this.#generation;
+    // What the cache holds is what the guards compare a map with.
+    await this.#cacheTried;
+    if (generation !== this.#generation) {
+      return;
+    }
     try {
       const reading = await this.#read();
       if (generation === this.#generation) {
@@ -308,14 +337,16 @@ export class CachedMap {
     );
   }
 
-  /** The map of some bytes, if it may take the place of the one in use. */
-  async #accept(reading: ReadBytes): Promise<LoadedMap | RewriterError> {
+  /** The map of some bytes, or the one `restored` of them, if it may take the place of the one in use. */
+  async #accept(
+    { bytes, etag, sha256 }: ReadBytes,
+    restored?: ImageMap,
+  ): Promise<LoadedMap | RewriterError> {
     const settings = this.#settings;
-    const { bytes, etag, sha256 } = reading;
-    const rules = this.#restore(reading) ?? (await this.#parse(bytes));
-    // Serials and sizes of another location say nothing about this one.
-    const isSamePlace = this.#current?.identity.location === this.location;
-    const current = isSamePlace ? this.#current?.rules : undefined;
+    const rules = restored ?? (await this.#parse(bytes));
+    // Serials and sizes of another place say nothing about this one.
+    const place = this.#place;
+    const current = this.#current?.place === place ? this.#current.rules : undefined;
     const faults = await this.#run(successorSteps(rules, current, settings));
     if (hasFaults(rules) || faults.length > 0) {
       return mapError(faults, this.location);
@@ -329,8 +360,14 @@ export class CachedMap {
         etag: (etag || digest).replaceAll('"', ''),
       },
       sha256: digest,
+      place,
       loadedAt: this.#clock.now(),
     };
+  }
+
+  /** Tells places apart that are shown as one location. */
+  get #place(): string {
+    return this.#source.place ?? this.location;
   }
 
   #parse(bytes: Uint8Array): Promise<ImageMap | MapFaults> {
@@ -339,7 +376,7 @@ export class CachedMap {
   }
 
   /** The map that this build made of the bytes when it checked them, in a hundredth of the time. */
-  #restore({ bytes, tables }: ReadBytes): ImageMap | undefined {
+  #restore({ bytes, tables }: CachedBytes): ImageMap | undefined {
     const { maxBytes, readKeys } = this.#settings;
     // A signature is one of the bytes, and says nothing about what was made of them.
     return tables === undefined || readKeys !== undefined || bytes.length > maxBytes
@@ -375,8 +412,8 @@ export class CachedMap {
     if (isSameMap(outcome, this.#current)) {
       this.#confirm();
       if (!this.#isKept) {
-        // The cache is another one since then, or could not be written.
-        void this.#keep(reading, outcome);
+        // The cache is another one since then.
+        this.#keep(reading, outcome);
       }
       return;
     }
@@ -385,7 +422,7 @@ export class CachedMap {
       this.#succeed();
       this.#use({ loaded: outcome, from: 'source', ...counts });
       this.#isKept = false;
-      void this.#keep(reading, outcome);
+      this.#keep(reading, outcome);
     }
   }
 
@@ -397,7 +434,9 @@ export class CachedMap {
   /** The source still has the map in use. */
   #confirm(): void {
     this.#succeed();
-    if (this.#isKept) {
+    if (this.#unsaved !== undefined) {
+      void this.#save();
+    } else if (this.#isKept) {
       void this.#settings.cache?.confirm(this.#clock.now());
     }
     this.#observer.unchanged();
@@ -417,22 +456,42 @@ export class CachedMap {
     this.#observer.loaded(change);
   }
 
-  async #keep(
-    { bytes, etag, signature }: Extract<MapReading, { kind: 'changed' }>,
-    { rules, sha256 }: LoadedMap,
-  ): Promise<void> {
-    const { cache, readKeys } = this.#settings;
-    const { location } = this;
-    const confirmedAt = this.#clock.now();
-    const error = await cache?.save(
-      { location, etag, bytes, sha256, signature, confirmedAt },
-      readKeys === undefined ? rules.save(BUILD) : undefined,
-    );
-    if (error !== undefined) {
-      this.#observer.cacheFailed(error);
-    } else if (cache === this.#settings.cache && sha256 === this.#current?.sha256) {
-      this.#isKept = true;
+  #keep({ bytes, etag, signature }: Omit<Unsaved, 'loaded' | 'isTold'>, loaded: LoadedMap): void {
+    if (this.#settings.cache !== undefined) {
+      this.#unsaved = { bytes, etag, signature, loaded, isTold: false };
+      void this.#save();
     }
+  }
+
+  /** Saves the latest, one after the other; what could not be saved is tried again when it is confirmed. */
+  async #save(): Promise<void> {
+    if (this.#isSaving) {
+      return;
+    }
+    this.#isSaving = true;
+    let error: Error | undefined;
+    while (this.#unsaved !== undefined && error === undefined) {
+      const unsaved = this.#unsaved;
+      const { cache, readKeys } = this.#settings;
+      const { bytes, etag, signature, loaded } = unsaved;
+      const { rules, sha256, place } = loaded;
+      const confirmedAt = this.#lastSuccess ?? this.#clock.now();
+      error = await cache?.save(
+        { location: place, etag, bytes, sha256, signature, confirmedAt },
+        readKeys === undefined ? rules.save(BUILD) : undefined,
+      );
+      if (this.#unsaved !== unsaved || this.#settings.cache !== cache) {
+        // There is another one to save by now, or another place for it.
+        error = undefined;
+      } else if (error === undefined) {
+        this.#unsaved = undefined;
+        this.#isKept = true;
+      } else if (!unsaved.isTold) {
+        unsaved.isTold = true;
+        this.#observer.cacheFailed(error);
+      }
+    }
+    this.#isSaving = false;
   }
 }
 
@@ -441,7 +500,7 @@ function isSameMap(one: LoadedMap, other: LoadedMap | undefined): boolean {
   return (
     one.sha256 === other?.sha256 &&
     one.identity.etag === other.identity.etag &&
-    one.identity.location === other.identity.location
+    one.place === other.place
   );
 }
 
@@ -449,7 +508,15 @@ interface ReadBytes {
   readonly bytes: Uint8Array;
   readonly etag: string;
   readonly sha256?: string;
-  readonly tables?: Uint8Array | undefined;
+}
+
+interface Unsaved {
+  readonly bytes: Uint8Array;
+  readonly etag: string;
+  readonly signature: Uint8Array | undefined;
+  readonly loaded: LoadedMap;
+  /** Whether it was told that it could not be saved. */
+  isTold: boolean;
 }
 
 interface SignedBytes {

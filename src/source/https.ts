@@ -1,13 +1,21 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Agent, request } from 'node:https';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
-import { clientByCa } from './ca-file.ts';
+import { clientByCa, closedOnAbort } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
-import { type MapSource, namesVersion, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import {
+  type MapReading,
+  type MapSource,
+  namesVersion,
+  type ReadRequest,
+  SIGNATURE_LIMIT,
+  SIGNATURE_SUFFIX,
+} from './source.ts';
 import { fileFaultText } from './text-file.ts';
 
 const REDIRECT_LIMIT = 3;
@@ -69,37 +77,51 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
     return { status, etag: response.headers.etag ?? '', bytes };
   };
 
+  const read = async ({ etag, maxBytes, signal, signed }: ReadRequest): Promise<MapReading> => {
+    try {
+      const map = await get(target, { maxBytes, signal, etag });
+      if (map.status === 304) {
+        if (!namesVersion(etag)) {
+          throw unaskedError(location);
+        }
+        return { kind: 'unchanged' };
+      }
+      if (map.status !== 200) {
+        throw statusError(map.status, location);
+      }
+      const signature = signed
+        ? await get(besideMap(target), { maxBytes: SIGNATURE_LIMIT, signal })
+        : undefined;
+      if (signature !== undefined && ![200, 404, 410].includes(signature.status)) {
+        throw statusError(signature.status, location + SIGNATURE_SUFFIX);
+      }
+      return {
+        kind: 'changed',
+        bytes: map.bytes,
+        etag: map.etag,
+        signature: signature?.status === 200 ? signature.bytes : undefined,
+      };
+    } catch (error) {
+      throw describeHttpsError(error, location, signal);
+    }
+  };
+
   return {
     location,
-    async read({ etag, maxBytes, signal, signed }) {
-      try {
-        const map = await get(target, { maxBytes, signal, etag });
-        if (map.status === 304) {
-          if (!namesVersion(etag)) {
-            throw unaskedError(location);
-          }
-          return { kind: 'unchanged' };
-        }
-        if (map.status !== 200) {
-          throw statusError(map.status, location);
-        }
-        const signature = signed
-          ? await get(besideMap(target), { maxBytes: SIGNATURE_LIMIT, signal })
-          : undefined;
-        if (signature !== undefined && ![200, 404, 410].includes(signature.status)) {
-          throw statusError(signature.status, location + SIGNATURE_SUFFIX);
-        }
-        return {
-          kind: 'changed',
-          bytes: map.bytes,
-          etag: map.etag,
-          signature: signature?.status === 200 ? signature.bytes : undefined,
-        };
-      } catch (error) {
-        throw describeHttpsError(error, location, signal);
-      }
-    },
+    place: location + queryDigest(target),
+    read: (request) => closedOnAbort(agentOf, request.signal, () => read(request)),
+    close: () => agentOf.close(),
   };
+}
+
+/** Parameters that make a query a token: those of Azure, S3 and GCS. */
+const SIGNED_BY = ['sig', 'X-Amz-Signature', 'X-Goog-Signature'];
+
+/** What a query tells of a place; a token is another one after each renewal, and the place the same. */
+function queryDigest({ search, searchParams }: URL): string {
+  return search === '' || SIGNED_BY.some((name) => searchParams.has(name))
+    ? ''
+    : `?sha256:${createHash('sha256').update(search).digest('hex')}`;
 }
 
 /** Host and path: what follows may be a token. */

@@ -64,7 +64,7 @@ export function enlarge(bytes: Buffer, capacity: number): Buffer {
 export function timeoutError(location: string): RewriterError {
   return new RewriterError(
     'MAP_TIMEOUT',
-    `reading ${location} took longer than imageMap.timeout; check the network and the store, or raise it`,
+    `reading ${location} took longer than imageMap.timeout; check the network, the store and, for s3://, where credentials come from, or raise it`,
   );
 }
 

@@ -1,7 +1,14 @@
 import { RewriterError } from '../core/errors.ts';
-import { clientByCa, readCa } from './ca-file.ts';
+import { clientByCa, closedOnAbort, readCa } from './ca-file.ts';
 import type { S3Store, S3StoreSettings } from './s3-store.ts';
-import { type MapSource, namesVersion, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import {
+  type MapReading,
+  type MapSource,
+  namesVersion,
+  type ReadRequest,
+  SIGNATURE_LIMIT,
+  SIGNATURE_SUFFIX,
+} from './source.ts';
 
 export interface S3Location {
   readonly bucket: string;
@@ -49,36 +56,42 @@ export function createS3Source(url: string, settings: S3SourceSettings): MapSour
     (ca) => loadStore(bucket, { ...settings, ca }),
     (store) => store.close(),
   );
+  const { endpoint } = settings;
+  const isPlain = versionId === undefined && endpoint === '';
+  const read = async ({ etag, maxBytes, signal, signed }: ReadRequest): Promise<MapReading> => {
+    const objects = await storeOf();
+    const map = await objects.get({
+      key,
+      versionId,
+      etag: namesVersion(etag) ? etag : undefined,
+      maxBytes,
+      signal,
+    });
+    if (map.kind === 'missing') {
+      throw new RewriterError(
+        'MAP_NOT_FOUND',
+        `there is no object at ${url}; publish a map there, or correct imageMap.url`,
+      );
+    }
+    if (map.kind === 'unchanged' || !signed) {
+      return map.kind === 'unchanged' ? map : { ...map, kind: 'changed', signature: undefined };
+    }
+    const signature = await objects.get({
+      key: key + SIGNATURE_SUFFIX,
+      maxBytes: SIGNATURE_LIMIT,
+      signal,
+    });
+    return {
+      ...map,
+      kind: 'changed',
+      signature: signature.kind === 'found' ? signature.bytes : undefined,
+    };
+  };
   return {
     location: url,
-    async read({ etag, maxBytes, signal, signed }) {
-      const objects = await storeOf();
-      const map = await objects.get({
-        key,
-        versionId,
-        etag: namesVersion(etag) ? etag : undefined,
-        maxBytes,
-        signal,
-      });
-      if (map.kind === 'missing') {
-        throw new RewriterError(
-          'MAP_NOT_FOUND',
-          `there is no object at ${url}; publish a map there, or correct imageMap.url`,
-        );
-      }
-      if (map.kind === 'unchanged' || !signed) {
-        return map.kind === 'unchanged' ? map : { ...map, kind: 'changed', signature: undefined };
-      }
-      const signature = await objects.get({
-        key: key + SIGNATURE_SUFFIX,
-        maxBytes: SIGNATURE_LIMIT,
-        signal,
-      });
-      return {
-        ...map,
-        kind: 'changed',
-        signature: signature.kind === 'found' ? signature.bytes : undefined,
-      };
-    },
+    place: isPlain ? url : `${url} ${JSON.stringify({ versionId, endpoint })}`,
+    // The SDK asks for credentials without a limit of time, and asks once for all who wait for them.
+    read: (request) => closedOnAbort(storeOf, request.signal, () => read(request)),
+    close: () => storeOf.close(),
   };
 }

@@ -38,9 +38,13 @@ export const SIGNATURE_LIMIT = 4096;
 export interface MapSource {
   /** For logs and messages: never holds a token. */
   readonly location: string;
+  /** Tells apart what has one `location` and is not the same; absent: `location` does. Holds no token either. */
+  readonly place?: string;
   read(request: ReadRequest): Promise<MapReading>;
   /** Finds out what `location` needs; the place of a map may be known only after some I/O. */
   prepare?(): Promise<void>;
   /** Where the source can tell by itself: calls back when the map may have changed. Returns the way to stop. */
   watch?(onChange: () => void): () => void;
+  /** Closes its connections; it opens them again where it is still read from. */
+  close?(): void;
 }

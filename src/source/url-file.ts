@@ -19,6 +19,7 @@ export function createUrlFileSource(path: string, open: (url: string) => MapSour
   const current = async (): Promise<Place> => {
     const url = await readUrl(path);
     if (place?.url !== url) {
+      place?.source.close?.();
       place = { url, source: open(url) };
     }
     return place;
@@ -41,6 +42,7 @@ export function createUrlFileSource(path: string, open: (url: string) => MapSour
       return reading;
     },
     watch: (onChange) => watchFiles([path], onChange),
+    close: () => place?.source.close?.(),
   };
 }
 

@@ -12,7 +12,10 @@ export function watchFiles(
   onChange: () => void,
   interval = POLL_MILLISECONDS,
 ): () => void {
-  const listener: StatsListener = () => onChange();
+  const listener: StatsListener = (now, before) => {
+    // Node.js also tells, once, that a file is not there and was not there.
+    if (now.nlink > 0 || before.nlink > 0) onChange();
+  };
   for (const path of paths) {
     pollFile(path, { persistent: false, interval }, listener);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { clientByCa } from '../../src/source/ca-file.ts';
+import { clientByCa, closedOnAbort } from '../../src/source/ca-file.ts';
 import { Workspace } from '../support/workspace.ts';
 
 /** Clients that are the text of their CA and a number; tells of what happens to them. */
@@ -19,6 +19,37 @@ function clientsOf(path: string): { client: () => Promise<string>; told: string[
 }
 
 describe('a client by the CA in a file', () => {
+  it('is closed when what it is used for takes too long, and the next one is new', async () => {
+    const told: string[] = [];
+    const client = clientByCa(
+      '',
+      () => 'client',
+      (each) => told.push(`close ${each}`),
+    );
+    const controller = new AbortController();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    await client();
+    const result = closedOnAbort(client, controller.signal, () => promise);
+    expect(told).toEqual([]);
+    controller.abort();
+    expect(told).toEqual(['close client']);
+    resolve('done');
+    expect(await result).toBe('done');
+  });
+
+  it('is not closed by a signal that aborts afterwards', async () => {
+    const told: string[] = [];
+    const client = clientByCa(
+      '',
+      () => 'client',
+      (each) => told.push(`close ${each}`),
+    );
+    const controller = new AbortController();
+    await closedOnAbort(client, controller.signal, client);
+    controller.abort();
+    expect(told).toEqual([]);
+  });
+
   it('stays the same while the file stays as it is, also where it is written again', async () => {
     await using workspace = await Workspace.create();
     const path = await workspace.write('ca.crt', 'one');

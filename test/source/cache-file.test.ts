@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, utimes } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
 import { type CachedBytes, createCacheFile } from '../../src/source/cache-file.ts';
 import { sha256 } from '../support/digests.ts';
@@ -159,6 +159,19 @@ describe('the cache file', () => {
     await using workspace = await Workspace.create();
     await workspace.write(FILE, text);
     expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+  });
+
+  it('removes what was left aside by somebody who was killed, and nothing that is still written', async () => {
+    await using workspace = await Workspace.create();
+    const long = new Date(Date.now() - 3_600_000);
+    for (const name of [`${FILE}.old.tmp`, 'another.json.old.tmp', `${FILE}.sig`]) {
+      await utimes(await workspace.write(name, 'half'), long, long);
+    }
+    await workspace.write(`${FILE}.new.tmp`, 'half');
+    await createCacheFile(workspace.path(FILE)).save(cachedOf());
+    expect((await readdir(workspace.folder)).sort()).toEqual(
+      ['another.json.old.tmp', FILE, `${FILE}.new.tmp`, `${FILE}.sig`].sort(),
+    );
   });
 
   it('returns why it could not be saved', async () => {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { RewriterError } from '../../src/core/errors.ts';
+import { MapStore } from '../../src/core/map-store.ts';
 import { type CachedBytes, createCacheFile, type MapCache } from '../../src/source/cache-file.ts';
 import {
   CachedMap,
@@ -64,6 +65,8 @@ class FakeClock implements Clock {
 class FakeSource implements MapSource {
   readonly location: string;
   readonly requests: ReadRequest[] = [];
+  place?: string;
+  closed = 0;
   bytes = new Uint8Array();
   signature: Uint8Array | undefined;
   etag = '';
@@ -114,6 +117,10 @@ class FakeSource implements MapSource {
     return release;
   }
 
+  close(): void {
+    this.closed += 1;
+  }
+
   read(request: ReadRequest): Promise<MapReading> {
     this.requests.push(request);
     return Promise.resolve(this.answer(request));
@@ -131,17 +138,29 @@ class FakeCache implements MapCache {
   saved: CachedBytes | undefined;
   tables: readonly Uint8Array[] | undefined;
   failure: Error | undefined;
+  /** What loads and saves wait for. */
+  gate: Promise<unknown> = Promise.resolve();
 
-  load(): Promise<CachedBytes | undefined> {
-    return Promise.resolve(this.saved);
+  async load(): Promise<CachedBytes | undefined> {
+    await this.gate;
+    return this.saved;
   }
 
-  save(cached: CachedBytes, tables?: readonly Uint8Array[]): Promise<Error | undefined> {
-    if (this.failure === undefined) {
+  async save(cached: CachedBytes, tables?: readonly Uint8Array[]): Promise<Error | undefined> {
+    const { failure } = this;
+    await this.gate;
+    if (failure === undefined) {
       this.saved = cached;
       this.tables = tables;
     }
-    return Promise.resolve(this.failure);
+    return failure;
+  }
+
+  /** Loads and saves wait from now on until the returned function is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers();
+    this.gate = promise;
+    return () => resolve(undefined);
   }
 
   confirm(confirmedAt: number): Promise<void> {
@@ -666,6 +685,17 @@ describe('a changed configuration', () => {
     expect(serial()).toBe(1);
   });
 
+  it('closes the place before it, and a stop the last one', async () => {
+    const { map, source } = benchOf();
+    source.put(documentOf(5));
+    await map.start();
+    const next = new FakeSource('s3://another/image-map.json').put(documentOf(1));
+    await map.reconfigure(next, settingsOf());
+    expect([source.closed, next.closed]).toEqual([1, 0]);
+    map.stop();
+    expect([source.closed, next.closed]).toEqual([1, 1]);
+  });
+
   it('judges a map again that was refused before', async () => {
     const { map, source, told, serial } = benchOf();
     source.put(documentOf(5));
@@ -737,6 +767,11 @@ describe('the cache', () => {
     return cache;
   }
 
+  /** What is saved of a map beside its bytes, by this build or another one. */
+  function tablesOf(document: unknown, build = BUILD): Uint8Array {
+    return new Uint8Array(Buffer.concat(mapOf(document).save(build)));
+  }
+
   it('is in use before the first read has answered, with the age that it has', async () => {
     const { map, source, serial, clock, told } = benchOf({
       cache: cacheOf(documentOf(3), { confirmedAt: START - 5000 }),
@@ -753,6 +788,39 @@ describe('the cache', () => {
     await started;
     expect(serial()).toBe(4);
     expect(source.requests.map((request) => request.etag)).toEqual([etag]);
+  });
+
+  it.each([
+    ['a source that says that it changed', ({ source }: Bench) => source.onChange?.()],
+    ['whoever asks for a refresh', ({ map }: Bench) => void map.refresh()],
+  ])('is in use before a read for %s', async (_name, ask) => {
+    const cache = cacheOf(documentOf(3));
+    const bench = benchOf({ cache });
+    const release = cache.hold();
+    bench.source.put(documentOf(2));
+    const started = bench.map.start();
+    ask(bench);
+    await turn();
+    expect(bench.source.requests).toEqual([]);
+    release();
+    await started;
+    expect(bench.serial()).toBe(3);
+    expect(bench.told.slice(0, 2)).toEqual([
+      'loaded 3 from cache +4 -0 ~0',
+      'rejected MAP_SERIAL_LOWER',
+    ]);
+  });
+
+  it('is in use by other settings that come while it is loaded', async () => {
+    const cache = cacheOf(documentOf(3));
+    const { map, source, serial } = benchOf({ cache });
+    source.fail();
+    const release = cache.hold();
+    const started = map.start();
+    const changed = map.reconfigure(source, settingsOf({ cache, maxShrink: 0.1 }));
+    release();
+    await Promise.all([started, changed]);
+    expect(serial()).toBe(3);
   });
 
   it('is followed by no read where the map was stopped as soon as it was in use', async () => {
@@ -860,6 +928,64 @@ describe('the cache', () => {
     expect(cache.saved).toMatchObject({ bytes: bytesOf(documentOf(3)), confirmedAt: START });
   });
 
+  it('is written as soon as it can be, where it could not be before, and that is told once', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache });
+    cache.failure = new Error('no space left');
+    bench.source.put(documentOf(3));
+    await bench.map.start();
+    await bench.map.refresh();
+    await bench.map.refresh();
+    expect(cache.saved).toBeUndefined();
+    cache.failure = undefined;
+    bench.clock.pass(7000);
+    await bench.map.refresh();
+    await turn();
+    expect(cache.saved).toMatchObject({
+      bytes: bytesOf(documentOf(3)),
+      confirmedAt: START + 7000,
+    });
+    expect(bench.told.filter((line) => line.startsWith('cacheFailed'))).toHaveLength(1);
+  });
+
+  it('holds the latest map, however long an earlier one takes to be written', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache });
+    const release = cache.hold();
+    for (const serial of [3, 4, 5]) {
+      bench.source.put(documentOf(serial));
+      await bench.map.refresh();
+    }
+    release();
+    await turn();
+    await bench.map.refresh();
+    expect(cache.saved).toMatchObject({ bytes: bytesOf(documentOf(5)) });
+  });
+
+  it('gets tables of this build when its map is confirmed', async () => {
+    const cache = cacheOf(documentOf(3), { tables: tablesOf(documentOf(3), 'another') });
+    const { map, source } = benchOf({ cache });
+    source.put(documentOf(3), etag);
+    await map.start();
+    await turn();
+    const tables = new Uint8Array(Buffer.concat(cache.tables ?? []));
+    expect(MapStore.restore(tables, BUILD)?.serial).toBe(3);
+    expect(cache.saved).toMatchObject({ bytes: source.bytes, etag, confirmedAt: START });
+  });
+
+  it('is not used where the place is another one, though it is shown alike', async () => {
+    const cache = cacheOf(documentOf(3));
+    const { map, source } = benchOf({ cache });
+    source.place = 'another version of it';
+    source.fail();
+    await map.start();
+    expect(map.current).toBeUndefined();
+    source.heal();
+    source.put(documentOf(2));
+    await map.refresh();
+    expect(cache.saved).toMatchObject({ location: source.place });
+  });
+
   it('is filled when it comes with other settings, though the map is the same', async () => {
     const { map, source } = benchOf();
     source.put(documentOf(3));
@@ -880,11 +1006,6 @@ describe('the cache', () => {
     expect(map.lastError).toBeUndefined();
     expect(told).toEqual(['loaded 3 from source +4 -0 ~0', 'cacheFailed no space left']);
   });
-
-  /** What is saved of a map beside its bytes, by this build or another one. */
-  function tablesOf(document: unknown, build = BUILD): Uint8Array {
-    return new Uint8Array(Buffer.concat(mapOf(document).save(build)));
-  }
 
   it('has tables, which are used in place of reading the bytes', async () => {
     const cache = cacheOf('not a map', { tables: tablesOf(documentOf(3)) });

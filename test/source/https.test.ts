@@ -188,6 +188,24 @@ describe('a map on a web server', () => {
     );
   });
 
+  it.each([
+    ['with another query', '?ref=prod', '?ref=test', false],
+    ['with a renewed SAS token', '?sv=1&sig=one', '?sv=1&sig=two', true],
+    ['with a renewed token of GCS', '?X-Goog-Signature=one', '?X-Goog-Signature=two', true],
+    ['with and without a query', '', '?ref=test', false],
+  ])('says whether a URL %s is the same place, and shows no query', (_name, one, other, isSame) => {
+    const [first, second] = [one, other].map((query) =>
+      createHttpsSource(`https://store.example/map.json${query}`, {
+        caFile: '',
+        headersFile: '',
+        env: {},
+      }),
+    );
+    expect(first?.place === second?.place).toBe(isSame);
+    expect(second?.location).toBe('https://store.example/map.json');
+    expect(second?.place).not.toMatch(/ref|one|two/);
+  });
+
   it('cannot be reached while connections are refused, and is read again after that', async () => {
     await using server = await startServer();
     server.put(PATH, MAP);

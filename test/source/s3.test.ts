@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { CachedMap } from '../../src/source/cached-map.ts';
@@ -38,6 +41,7 @@ const AWS_NAMES = [
   'AWS_CONTAINER_CREDENTIALS_FULL_URI',
   'AWS_ROLE_ARN',
   'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AWS_ENDPOINT_URL_STS',
 ];
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'example' };
 
@@ -109,6 +113,44 @@ async function openBench(): Promise<SourceBench> {
     signatureReads: () => server.requests.filter(({ path }) => path.endsWith('.sig')).length,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** The service that gives credentials for a token of Kubernetes; takes a question and does not answer it. */
+class StallingSts implements AsyncDisposable {
+  /** Resolves with the first question. */
+  readonly asked: Promise<unknown>;
+  isHealthy = false;
+  readonly #server = createServer((_request, response) => {
+    if (this.isHealthy) {
+      const expiration = new Date(Date.now() + 3_600_000).toISOString();
+      response
+        .setHeader('content-type', 'text/xml')
+        .end(
+          `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>example</SecretAccessKey><SessionToken>token</SessionToken><Expiration>${expiration}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
+        );
+    }
+  });
+
+  private constructor() {
+    this.asked = once(this.#server, 'request');
+  }
+
+  static async start(): Promise<StallingSts> {
+    const sts = new StallingSts();
+    await once(sts.#server.listen(0, '127.0.0.1'), 'listening');
+    return sts;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
 }
 
 describe('a map in S3', () => {
@@ -357,6 +399,38 @@ describe('a map in S3', () => {
     const refusal = await refusalOf(source.read(requestOf()));
     expect(refusal.code).toBe('MAP_REGION_WRONG');
     expect(refusal.message).toContain('imageMap.s3.region');
+  });
+
+  it('asks for credentials again where nobody answered, and does not wait for those for ever', async () => {
+    await using workspace = await Workspace.create();
+    await using server = await FaultServer.start();
+    await using sts = await StallingSts.start();
+    server.put(PATH, bytesOfText(MAP));
+    const setBack = setAws({
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
+      AWS_ENDPOINT_URL_STS: sts.url,
+    });
+    try {
+      const source = sourceAt(server);
+      const given = new AbortController();
+      void source.read(requestOf({ signal: given.signal })).catch(() => undefined);
+      await sts.asked;
+      sts.isHealthy = true;
+      given.abort();
+      expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
+      source.close?.();
+    } finally {
+      setBack();
+    }
+  });
+
+  it('is another place with another version or endpoint, and is shown alike', () => {
+    const placeOf = (overrides: Partial<S3SourceSettings>): string | undefined =>
+      createS3Source(URL_OF_MAP, settingsOf(overrides)).place;
+    const places = [{}, { versionId: 'v1' }, { versionId: 'v2' }, { endpoint: 'http://a' }];
+    expect(new Set(places.map(placeOf)).size).toBe(places.length);
+    expect(placeOf({})).toBe(URL_OF_MAP);
   });
 
   it('asks for credentials where there are none', async () => {

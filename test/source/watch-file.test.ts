@@ -44,6 +44,13 @@ async function watch(...paths: string[]): Promise<Watch> {
 }
 
 describe('watchFiles', () => {
+  it('tells nothing of a file that is not there and was not there', async () => {
+    await using workspace = await Workspace.create();
+    const { calls } = await watch(workspace.path('map.json.sig'));
+    await sleep(10 * INTERVAL);
+    expect(calls()).toBe(0);
+  });
+
   it('tells of a file that changes, vanishes and appears', async () => {
     await using workspace = await Workspace.create();
     const path = await workspace.write('map.json', 'one');
