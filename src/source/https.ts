@@ -5,6 +5,7 @@ import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'n
 import { Agent, request } from 'node:https';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
+import { agentOptions } from './agent-options.ts';
 import { clientByCa, closedOnAbort } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
@@ -40,7 +41,7 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
   const { caFile, headersFile, env } = settings;
   const agentOf = clientByCa(
     caFile,
-    (ca) => new Agent({ keepAlive: true, ca, proxyEnv: env }),
+    (ca) => new Agent({ ...agentOptions(env), ca }),
     (agent) => agent.destroy(),
   );
   const target = new URL(url);

@@ -9,6 +9,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { type ErrorCode, RewriterError } from '../core/errors.ts';
+import { agentOptions } from './agent-options.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
 
@@ -63,7 +64,7 @@ export class S3Store {
 
   constructor(bucket: string, settings: S3StoreSettings) {
     const { region, endpoint, forcePathStyle, expectedBucketOwner, ca, env } = settings;
-    const agent = { keepAlive: true, proxyEnv: env };
+    const agent = agentOptions(env);
     this.#bucket = bucket;
     this.#owner = expectedBucketOwner === '' ? undefined : expectedBucketOwner;
     this.#client = new S3Client({
