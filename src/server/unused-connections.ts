@@ -60,9 +60,11 @@ export class UnusedConnections {
       socket.off('timeout', discard).off('error', discard).off('close', release);
     };
     sockets.add(socket);
-    if (sockets.size > LIMIT) {
-      const [oldest] = sockets;
-      oldest?.destroy();
+    const [oldest] = sockets;
+    if (sockets.size > LIMIT && oldest !== undefined) {
+      // At once: its own end comes later, and there may be others before.
+      sockets.delete(oldest);
+      oldest.destroy();
     }
     socket.setTimeout(this.#isClosing ? LAST_CALL : this.#longest);
     socket.on('timeout', discard).on('error', discard).on('close', release);
