@@ -11,6 +11,7 @@ import {
 } from '../../scripts/chart-docs.ts';
 import { listMetrics, METRIC_PREFIX, ROOT } from '../../scripts/docs.ts';
 import { configJsonSchema } from '../../src/config.ts';
+import { PATH_LIMIT } from '../../src/core/reference.ts';
 
 interface SchemaNode {
   readonly type?: string | readonly string[];
@@ -55,6 +56,17 @@ describe('the chart', () => {
     const headings = [...read('docs/operations.md').matchAll(/^### (SdrImage\w+)$/gm)];
     expect(alerts.length).toBeGreaterThan(5);
     expect(headings.map(([, name]) => name).sort()).toEqual(alerts.sort());
+  });
+
+  it('tells the limits at which it cuts a name, and the program refuses a path', () => {
+    const cut = /trunc (\d+)/.exec(read(`${CHART}/templates/_helpers.tpl`))?.[1];
+    const refusals = read(`${CHART}/templates/contradictions.yaml`);
+    const meaning = listChartValues().find(({ path }) => path === 'fullnameOverride')?.meaning;
+    expect(cut).toBeDefined();
+    expect(/fullnameOverride is .* at most (\d+) characters/.exec(refusals)?.[1]).toBe(cut);
+    expect(meaning).toContain(`at most ${cut} characters`);
+    expect(refusals).toContain(`if gt (len $path) ${PATH_LIMIT}`);
+    expect(refusals).toContain(`whose path has %d characters: write at most ${PATH_LIMIT}"`);
   });
 
   it('asks only for metrics that exist', () => {

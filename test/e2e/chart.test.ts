@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { CHART, listChartValues } from '../../scripts/chart-docs.ts';
 import { ROOT } from '../../scripts/docs.ts';
-import { parseConfig } from '../../src/config.ts';
+import { CONFIG_API_VERSION, parseConfig } from '../../src/config.ts';
+import { PATH_LIMIT } from '../../src/core/reference.ts';
 import { createAuthority } from '../support/certificates.ts';
 import {
   apply,
@@ -107,10 +108,16 @@ function helmArgs(
   return ['template', release, CHART, '-n', namespace, '--kube-version', version, ...file];
 }
 
-/** Renders the chart with some values, or with those of a file. */
+/** Renders the chart with some values, or with those of a file. Throws where a key stands twice in a map. */
 async function render(values: Values, install?: Install): Promise<Manifest[]> {
   const text = await must('helm', helmArgs(values, install), JSON.stringify(values));
-  return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+  return parseAllDocuments(text).map((document) => {
+    const [error] = document.errors;
+    if (error !== undefined) {
+      throw error;
+    }
+    return document.toJS() as Manifest;
+  });
 }
 
 /** What Helm says about values that the chart refuses, beside `config`; null where it renders them. */
@@ -422,6 +429,11 @@ describe('what is rendered', () => {
     expect(subject).toEqual({ kind: 'ServiceAccount', name: 'true', namespace: '456' });
   });
 
+  it('cuts a name that comes from a long release', async () => {
+    const manifests = await render({ config: PREFIX }, { release: 'a'.repeat(53) });
+    expect(one(manifests, 'Deployment').metadata.name).toBe('a'.repeat(52));
+  });
+
   it('leaves out what does not fit the cluster or the number of replicas', async () => {
     const values = { config: PREFIX, replicas: 1, validatingAdmissionPolicy: { enabled: true } };
     const kindsOn = async (version: string) => kinds(await render(values, { version }));
@@ -627,10 +639,112 @@ describe('values that contradict each other', () => {
         metrics: { prometheusRule: { enabled: true } },
       },
     ],
+    [
+      /clientSubjects has a, b, but config.server.tls.clientCAFile is empty/,
+      { config: { ...PREFIX, server: { tls: { clientSubjects: ['a', 'b'] } } } },
+    ],
+    [
+      /server.port is 443, which the container may not bind/,
+      { hostNetwork: true, config: { ...PREFIX, server: { port: 443 } } },
+    ],
+    [
+      /ops.port is 1023, which the container may not bind/,
+      { hostNetwork: true, config: { ...PREFIX, ops: { port: 1023 } } },
+    ],
     [/additional properties .*'replica'/i, { replica: 2 }],
     [/additional properties .*'unmaped'/i, { config: { ...PREFIX, unmaped: 'deny' } }],
   ])('fail with a sentence: %s', async (sentence, values) => {
     expect(await refusal(values)).toMatch(sentence);
+  });
+
+  it.each([
+    'http://x y',
+    'http://x:65536',
+    'http://10.0.0.256:9000',
+    'http://[::1',
+    'https://:443',
+  ])('fail as the program does for the endpoint %s', async (endpoint) => {
+    const config = { apiVersion: CONFIG_API_VERSION, ...PREFIX, imageMap: { s3: { endpoint } } };
+    expect(await refusal({ config })).toMatch(/s3.endpoint is ".*", which is no URL: write http/);
+    expect(parseConfig(JSON.stringify(config))).toHaveProperty('faults');
+  });
+
+  it.each(['https://x y/map.json', 'https://x:65536/map.json', 's3://my bucket/map.json'])(
+    'fail as the program does for the map %s',
+    async (url) => {
+      const config = { apiVersion: CONFIG_API_VERSION, ...map, imageMap: { url } };
+      expect(await refusal({ config })).toContain(`imageMap.url is ${url}: write s3://`);
+      expect(parseConfig(JSON.stringify(config))).toHaveProperty('faults');
+    },
+  );
+
+  const longPath = 'a'.repeat(PATH_LIMIT + 1);
+  it.each<[string, object]>([
+    ['containerRegistryBase', { containerRegistryBase: `registry.corp.example/${longPath}` }],
+    ['sources[0]', { sources: [longPath] }],
+    ['prefixes[0].source', { prefixes: [{ source: longPath, target: 'registry.corp.example' }] }],
+    ['prefixes[0].target', { prefixes: [{ source: 'atlanhq', target: `a.example/${longPath}` }] }],
+  ])('fail as the program does for too long a path in %s', async (place, part) => {
+    const config = { apiVersion: CONFIG_API_VERSION, ...PREFIX, ...part };
+    const said = await refusal({ config });
+    expect(said).toContain(`config.${place} is `);
+    expect(said).toContain('whose path has 256 characters: write at most 255');
+    expect(parseConfig(JSON.stringify(config))).toHaveProperty('faults');
+  });
+
+  const digest = `sha256:${'0'.repeat(64)}`;
+  it.each([
+    ['registry.corp.example/x:0.1.0', 'has a tag: put the tag 0.1.0 into image.tag'],
+    ['registry.corp.example:5000/x:0.1.0', 'has a tag: put the tag 0.1.0 into image.tag'],
+    ['x:0.1.0', 'has a tag: put the tag 0.1.0 into image.tag'],
+    [`a.example/x@${digest}`, `has a digest: put the digest ${digest} into image.digest`],
+    [`a.example/x:1@${digest}`, `${digest} into image.digest, and take the tag 1 away`],
+    [
+      'registry.corp.example/Team/x',
+      'is no repository: write registry/path, the path in lower case',
+    ],
+    ['Atlanhq/x', 'is no repository'],
+    ['registry.corp.example/x/', 'is no repository'],
+    ['registry.corp.example/x y', 'is no repository'],
+    ['https://registry.corp.example/x', 'begins with a scheme: leave it away'],
+  ])('fail with a sentence for the repository %s', async (repository, sentence) => {
+    const said = await refusal({ image: { repository } });
+    expect(said).toContain(repository);
+    expect(said).toContain(sentence);
+  });
+
+  const monitored = (part: string, key: string): Values => ({
+    metrics: { [part]: { enabled: true, labels: { [key]: 'mine' } } },
+  });
+  it.each<[string, string, Values]>([
+    ['podLabels', 'app.kubernetes.io/name', { podLabels: { 'app.kubernetes.io/name': 'mine' } }],
+    ['podLabels', 'helm.sh/chart', { podLabels: { 'helm.sh/chart': 'mine' } }],
+    [
+      'podAnnotations',
+      'checksum/restart-needed',
+      { podAnnotations: { 'checksum/restart-needed': 'mine' } },
+    ],
+    ...['serviceMonitor', 'prometheusRule', 'grafanaDashboard'].map(
+      (part): [string, string, Values] => [
+        `metrics.${part}.labels`,
+        'app.kubernetes.io/instance',
+        monitored(part, 'app.kubernetes.io/instance'),
+      ],
+    ),
+  ])('fail with a sentence where %s has %s, which the chart sets', async (place, key, values) => {
+    expect(await refusal(values)).toContain(
+      `${place} has ${key}: mine, a key that the chart sets itself: remove it`,
+    );
+  });
+
+  it.each([
+    ['a'.repeat(53), 'a'.repeat(52)],
+    [`${'a'.repeat(51)}-b`, 'a'.repeat(51)],
+    ['webhook-', 'webhook'],
+  ])('fail with a sentence for the fullnameOverride %s', async (fullnameOverride, name) => {
+    expect(await refusal({ fullnameOverride })).toContain(
+      `fullnameOverride is ${fullnameOverride}, which would be cut to ${name}, perhaps the name`,
+    );
   });
 
   it.each([
@@ -679,6 +793,24 @@ describe('values that look contradictory', () => {
       },
     },
     { config: { ...PREFIX, imageMap: { refreshInterval: '24h', timeout: '100ms' } } },
+    { config: { ...PREFIX, imageMap: { s3: { endpoint: 'http://10.0.0.1:9000' } } } },
+    { config: { ...PREFIX, imageMap: { s3: { endpoint: 'https://[fd00::1]:9000/a b' } } } },
+    { config: { ...PREFIX, imageMap: { s3: { endpoint: 'http://key:p@ss@my_store' } } } },
+    { config: { procurement: 'map', imageMap: { url: 's3://backup.2026/map.json' } } },
+    {
+      config: {
+        ...PREFIX,
+        containerRegistryBase: `registry.corp.example/${'a'.repeat(PATH_LIMIT)}/`,
+      },
+    },
+    { config: { ...PREFIX, server: { port: 443 } } },
+    { hostNetwork: true, config: { ...PREFIX, server: { port: 1024 } } },
+    { image: { repository: 'host:5000/x' } },
+    { image: { repository: 'Registry.corp.example/team/my__x' } },
+    { image: { repository: '[fd00::1]:5000/x' } },
+    { image: { repository: 'x' } },
+    { fullnameOverride: 'a'.repeat(52) },
+    { podLabels: { 'app.kubernetes.io/component': 'webhook' } },
     {
       config: {
         ...PREFIX,

@@ -1,3 +1,4 @@
+{{/* Cut to leave room for endings such as -dashboard; contradictions.yaml refuses a fullnameOverride that is cut. */}}
 {{- define "sdr.name" -}}
 {{- .Values.fullnameOverride | default .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
@@ -226,10 +227,39 @@ docker.io{{ trimPrefix $first $text }}
 
 {{/* Not empty for what may be such a prefix. */}}
 {{- define "sdr.isPrefix" -}}
-{{- $label := "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?" -}}
+{{- $label := include "sdr.hostLabel" . -}}
 {{- $host := printf "(%s([.]%s)*|\\[[a-fA-F0-9:]+\\])(:[0-9]+)?" $label $label -}}
-{{- $component := "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*" -}}
-{{- if regexMatch (printf "^%s(/%s)*$" $host $component) (include "sdr.prefix" .) -}}true{{- end -}}
+{{- if regexMatch (printf "^%s(/%s)*$" $host (include "sdr.pathComponent" .)) (include "sdr.prefix" .) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Regular expressions of the OCI grammar, as src/core/reference.ts has them. */}}
+{{- define "sdr.hostLabel" -}}[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?{{- end -}}
+{{- define "sdr.pathComponent" -}}[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*{{- end -}}
+
+{{/*
+Not empty for a repository without tag and digest. Upper case passes only in a host with a dot or a port: the
+grammar would take Atlanhq/x for a host as well, and nobody means that.
+*/}}
+{{- define "sdr.isRepository" -}}
+{{- $label := include "sdr.hostLabel" . -}}
+{{- $component := include "sdr.pathComponent" . -}}
+{{- $host := printf "(%s([.]%s)+(:[0-9]+)?|%s:[0-9]+|\\[[a-fA-F0-9:]+\\](:[0-9]+)?)" $label $label $label -}}
+{{- if regexMatch (printf "^(%s/)?%s(/%s)*$" $host $component $component) . -}}true{{- end -}}
+{{- end -}}
+
+{{/* Not empty for a URL with a host, and a port if any, that the URL parser of the program takes. */}}
+{{- define "sdr.isUrl" -}}
+{{- $form := `^([a-z0-9]+)://(?:[^/?#\\]*@)?(\[[0-9a-fA-F:.]+\]|[^\x00-\x20\x7f#%/:<>?@\[\\\]^|]+)(?::0*([0-9]{0,5}))?(?:[/?#\\].*)?$` -}}
+{{- if regexMatch $form . -}}
+{{- $scheme := regexReplaceAll $form . "${1}" -}}
+{{- $host := regexReplaceAll $form . "${2}" -}}
+{{- $port := regexReplaceAll $form . "${3}" | int -}}
+{{- /* A bucket may end in a number; a host that does is an IPv4 address. */ -}}
+{{- $isAddress := and (ne $scheme "s3") (regexMatch `(^|[.])[0-9]+[.]?$` $host) -}}
+{{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" -}}
+{{- $isGood := or (not $isAddress) (regexMatch (printf "^%s([.]%s){3}[.]?$" $octet $octet) $host) -}}
+{{- if and $isGood (le $port 65535) -}}true{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Not empty if a normalised prefix covers a normalised name, on a path boundary; called with a list of both. */}}
