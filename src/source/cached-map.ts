@@ -259,7 +259,7 @@ export class CachedMap {
       this.#lastSuccess = cached.confirmedAt;
       this.#isKept = true;
       if (restored === undefined && readKeys === undefined) {
-        // Saved again as soon as it is confirmed, the next start need not read it.
+        // With tables of this build, which are saved when it is confirmed, the next start need not read it.
         this.#unsaved = { ...cached, loaded, isTold: false };
       }
       this.#use({ loaded, from: 'cache', ...counts });
@@ -434,11 +434,10 @@ export class CachedMap {
   /** The source still has the map in use. */
   #confirm(): void {
     this.#succeed();
-    if (this.#unsaved !== undefined) {
-      void this.#save();
-    } else if (this.#isKept) {
+    if (this.#isKept) {
       void this.#settings.cache?.confirm(this.#clock.now());
     }
+    void this.#save();
     this.#observer.unchanged();
   }
 
