@@ -160,6 +160,8 @@ function handleSignals(
         await log.flush();
         return;
       }
+      // Whoever asks twice means the same; ^C is for those who will not wait.
+      process.removeAllListeners('SIGTERM').on('SIGTERM', () => undefined);
       // Whoever presses ^C waits for nothing but the requests in flight.
       await drain.run(signal ?? 'close', signal === 'SIGINT' ? 0 : SERVE_ON);
       await release();
