@@ -307,10 +307,11 @@ export function parseConfig(text: string): Config | ConfigFaults {
   }
   // The small interface of zod has no messages unless a language is named.
   const parsed = configSchema.safeParse(raw, { error: en().localeError });
-  const faults = parsed.success
-    ? []
-    : parsed.error.issues.flatMap((issue) => faultsOfIssue(issue, raw));
-  faults.push(...crossFaults(parsed.success ? parsed.data : readableParts(raw), raw));
+  const issues = parsed.success ? [] : parsed.error.issues;
+  const faults = [
+    ...issues.flatMap((issue) => faultsOfIssue(issue, raw)),
+    ...crossFaults(parsed.success ? parsed.data : readableParts(raw), raw),
+  ];
   return parsed.success && faults.length === 0 ? parsed.data : { faults };
 }
 

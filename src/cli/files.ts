@@ -220,14 +220,15 @@ async function writeAside(
 
 /** The images of a command line; `-` stands for those on standard input, one a line. */
 export async function expandInput(images: readonly string[]): Promise<string[]> {
-  const expanded: string[] = [];
-  for (const image of images) {
-    if (image === '-') {
-      const lines = (await readInput('-')).toString('utf8').split('\n');
-      expanded.push(...lines.map((line) => line.trim()).filter((line) => line !== ''));
-    } else {
-      expanded.push(image);
-    }
-  }
-  return expanded;
+  const expanded = await Array.fromAsync(images, (image) =>
+    image === '-' ? readLines() : [image],
+  );
+  // Not pushed with a spread: each line would be an argument of the call, and a call takes only so many.
+  return expanded.flat();
+}
+
+/** The lines of standard input that are not blank. */
+async function readLines(): Promise<string[]> {
+  const lines = (await readInput('-')).toString('utf8').split('\n');
+  return lines.map((line) => line.trim()).filter((line) => line !== '');
 }

@@ -32,7 +32,7 @@ export function renderTable(
 ): string {
   const rows = values.map((row) => row.map(printable));
   const widths = columns.map(({ title }, index) =>
-    Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
+    rows.reduce((width, row) => Math.max(width, row[index]?.length ?? 0), title.length),
   );
   const pad = (text: string, index: number): string =>
     index === columns.length - 1 ? text : text.padEnd(widths[index] ?? 0);

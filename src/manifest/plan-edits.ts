@@ -49,7 +49,7 @@ export function planEdits(document: ManifestDocument, images: readonly FoundImag
       direct.length > 0 ? settle(direct, old) : ((mayMove ? agree(group) : undefined) ?? old);
     if (text !== old) {
       edits.push(replaceScalar(document.source, scalar, text));
-      edits.push(...others.map((alias) => replaceScalar(document.source, alias, old)));
+      for (const alias of others) edits.push(replaceScalar(document.source, alias, old));
     }
     for (const [alias, uses] of byAlias) {
       const wanted = settle(uses, old);

@@ -77,32 +77,33 @@ function renderHunk(
   const last = Math.min(index.count, (changes.at(-1)?.last ?? 1) + CONTEXT);
   const oldLines = (from: number, to: number): string[] =>
     splitLines(text.slice(index.start(from), index.start(to + 1)));
-  const lines: string[] = [];
+  const parts: string[] = [];
   let next = first;
   let growth = 0;
   for (const change of changes) {
-    lines.push(
-      ...marked(' ', oldLines(next, change.first - 1)),
-      ...marked('-', oldLines(change.first, change.last)),
-      ...marked('+', change.added),
+    parts.push(
+      marked(' ', oldLines(next, change.first - 1)),
+      marked('-', oldLines(change.first, change.last)),
+      marked('+', change.added),
     );
     growth += change.added.length - (change.last - change.first + 1);
     next = change.last + 1;
   }
-  lines.push(...marked(' ', oldLines(next, last)));
+  parts.push(marked(' ', oldLines(next, last)));
   const length = last - first + 1;
   const head = `@@ -${range(first, length)} +${range(first + shift, length + growth)} @@\n`;
-  return { text: head + lines.join(''), growth };
+  return { text: head + parts.join(''), growth };
 }
 
 function range(first: number, length: number): string {
   return length === 1 ? String(first) : `${first},${length}`;
 }
 
-function marked(mark: string, lines: readonly string[]): string[] {
-  return lines.map((line) =>
+function marked(mark: string, lines: readonly string[]): string {
+  const texts = lines.map((line) =>
     line.endsWith('\n') ? `${mark}${line}` : `${mark}${line}\n\\ No newline at end of file\n`,
   );
+  return texts.join('');
 }
 
 /** Lines with their line ends. */

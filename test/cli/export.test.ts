@@ -181,6 +181,18 @@ describe('export kustomize', () => {
     ]);
   });
 
+  it('takes more images from standard input than a call takes arguments', async () => {
+    const tags = Array.from({ length: 130_000 }, (_, tag) => tag);
+    const moved = tags.map((tag) => `atlanhq/a:${tag}\n`).join('');
+    const { code, stdout } = await runExport(`kustomize ${CONFIG} -`, moved);
+    expect(code).toBe(0);
+    expect(objectsOf(stdout)[0]?.images).toHaveLength(1);
+    const unmapped = moved.replaceAll('atlanhq/a', 'ghcr.io/atlanhq/zzz');
+    const refused = await runExport(`kustomize ${BY_MAP} -`, unmapped);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/error: 130000 images cannot be said as .*INCOMPLETE\]\n$/);
+  });
+
   it('refuses two tags of one name that get different answers', async () => {
     const images = 'atlanhq/atlan-snowflake-app:1.8.0 atlanhq/atlan-snowflake-app:1.9.0';
     const { code, stderr } = await runExport(`kustomize ${BY_MAP} ${images}`);

@@ -199,6 +199,14 @@ describe('resolve', () => {
     expect(lines.map(({ image }) => image)).toEqual(['nginx', 'atlanhq/a:1']);
   });
 
+  it('takes more images from standard input than a call takes arguments', async () => {
+    const number = 130_000;
+    const input = Array.from({ length: number }, (_, tag) => `atlanhq/a:${tag}\n`).join('');
+    const { code, stdout, stderr } = await resolve(`--config ${CONFIG} -`, input);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1 + number);
+  });
+
   it('reads the map from standard input with --map -', async () => {
     const map = '{"atlanhq/agent:1": "r.example/agent:1"}';
     const [line] = await resolutions('--map - --explain atlanhq/agent:1', map);

@@ -118,6 +118,13 @@ describe('patch and git apply', () => {
     checkByTools({ text: 'a\n', edits: [{ start: 0, end: 1, text: 'b' }] }, 'a file.yaml');
   });
 
+  it('read a change of more lines than a call takes arguments', () => {
+    const text = 'a\n'.repeat(130_000);
+    const diff = unifiedDiff('f', text, [{ start: 0, end: text.length - 1, text: 'b' }]);
+    expect(diff.split('\n').slice(0, 4)).toEqual(['--- f', '+++ f', '@@ -1,130000 +1 @@', '-a']);
+    expect(diff.endsWith('-a\n+b\n')).toBe(true);
+  });
+
   it('make of any diff the text with the edits', () => {
     const lines = fc.array(fc.constantFrom('', 'a', '-- b', '++ c', '@@ d', '\\ e', 'ü\u2028'), {
       minLength: 1,

@@ -38,8 +38,9 @@ export function exportHostsToml(settings: PolicySettings): HostsExport {
       continue;
     }
     const reason = `hosts.toml moves a registry as a whole, and this is not all that the rules say of ${host}`;
-    const moving = ofHost.filter(({ target }) => target !== undefined);
-    unsaid.push(...moving.map((rule) => ({ rule: ruleText(rule), path: undefined, reason })));
+    for (const rule of ofHost.filter(({ target }) => target !== undefined)) {
+      unsaid.push({ rule: ruleText(rule), path: undefined, reason });
+    }
   }
   return { files, leftOut: [...leftOut, ...unsaid] };
 }

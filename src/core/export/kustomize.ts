@@ -52,11 +52,11 @@ export function exportKustomizeFor(
     const [one, other] = [ofName[0] ?? '', ofName.find((_, at) => !isSame(answers[at], first))];
     if (other !== undefined) {
       const reason = `${one} and ${other} get different answers, and kustomize replaces all tags of ${name} alike`;
-      leftOut.push(...ofName.map((image) => leftOutImage(policy, image, reason)));
+      for (const image of ofName) leftOut.push(leftOutImage(policy, image, reason));
     } else if (first?.image !== undefined) {
       found.set(name, first.image);
     } else {
-      leftOut.push(...ofName.flatMap((image) => withoutRule(policy, image)));
+      for (const image of ofName) leftOut.push(...withoutRule(policy, image));
     }
   }
   // One entry works on what another wrote, and a target must stay as it is.
