@@ -259,7 +259,7 @@ function exitCodes(): string {
       ],
       [
         code(String(EXIT_USAGE)),
-        'Wrong use: an unknown option, a missing argument, a configuration or input that cannot be read, or a result that cannot be written.',
+        'Wrong use: an unknown option, a missing argument, a configuration, key or input that cannot be read, or a result that cannot be written.',
       ],
       [
         `${code('130')}, ${code('143')}`,

@@ -162,9 +162,16 @@ export const ERROR_CODES = {
     meaning: 'With `imageMap.publicKeyFile` set, the map has no signature, or none that fits.',
     remedy: 'Publish with `map publish --sign-key`, or sign it with `map sign`.',
   },
+  SIGNATURE_KEY_UNREADABLE: {
+    meaning: 'The file of a key for signing or verifying could not be read.',
+    remedy:
+      'Check the path given with `--key`, `--sign-key` or `imageMap.publicKeyFile`, and its permissions.',
+  },
   SIGNATURE_KEY_INVALID: {
-    meaning: 'A key for signing or verifying is not an Ed25519 key in PEM.',
-    remedy: 'Make one with `openssl genpkey -algorithm ed25519`.',
+    meaning:
+      'A key for signing or verifying is not an Ed25519 key in PEM, is encrypted, or is the other half of its pair.',
+    remedy:
+      'Make one with `openssl genpkey -algorithm ed25519`, and its public half with `openssl pkey -in KEY -pubout`.',
   },
   MAP_RACE_LOST: {
     meaning: 'Somebody else published between reading the map and writing it; nothing was lost.',

@@ -521,6 +521,16 @@ describe('map publish --sign-key', () => {
     expect(place.store.requests).toEqual([]);
   });
 
+  it('ends with 2 for a key that is not there, and names its path', async () => {
+    await using place = await Place.create();
+    const { code, stdout, stderr } = await place.publish(ONE, ['--sign-key', 'no-such-key.pem']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(
+      /^error: cannot read the key: .*no-such-key\.pem.* \[SIGNATURE_KEY_UNREADABLE\]\n$/,
+    );
+    expect(place.store.requests).toEqual([]);
+  });
+
   it('publishes what a reader with the public key resolves by', async () => {
     await using place = await Place.create();
     const { privateKey, publicKey } = await writeKeyPair(place.workspace);

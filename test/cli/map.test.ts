@@ -611,17 +611,17 @@ describe('map sign', () => {
   });
 
   it.each([
-    ['a key of another kind', 'rsa.pem', 1],
-    ['a public key', 'key.pub', 1],
-    ['a key that is not there', 'missing.pem', 1],
-  ])('refuses %s', async (_title, name, code) => {
+    ['a key of another kind', 'rsa.pem', 1, 'SIGNATURE_KEY_INVALID'],
+    ['a public key', 'key.pub', 1, 'SIGNATURE_KEY_INVALID'],
+    ['a key that is not there', 'missing.pem', 2, 'SIGNATURE_KEY_UNREADABLE'],
+  ])('refuses %s, and names its file', async (_title, name, code, error) => {
     await using workspace = await Workspace.create();
     await writeKeyPair(workspace);
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
     await workspace.write('rsa.pem', rsa.export({ type: 'pkcs8', format: 'pem' }));
     const finished = await run(`sign ${EXAMPLE} --key ${workspace.path(name)} --out /dev/null`);
     expect(finished).toMatchObject({ code, stdout: '' });
-    expect(finished.stderr).toContain('[SIGNATURE_KEY_INVALID]');
+    expect(finished.stderr).toMatch(new RegExp(`^error: .*${name}.* \\[${error}\\]\\n$`));
   });
 
   it('ends with 2 without a key', async () => {

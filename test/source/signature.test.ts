@@ -134,13 +134,17 @@ describe('a key', () => {
     await using workspace = await Workspace.create();
     const missing = workspace.path('none.pem');
     for (const read of [readPublicKeys, readPrivateKey]) {
-      await expect(read(missing)).rejects.toMatchObject({ code: 'SIGNATURE_KEY_INVALID' });
+      await expect(read(missing)).rejects.toMatchObject({
+        code: 'SIGNATURE_KEY_UNREADABLE',
+        message: expect.stringMatching(/^cannot read the key: ENOENT: .*none\.pem'$/) as unknown,
+      });
     }
   });
 
   it.each([
     ['nothing', ''],
     ['no PEM', 'ssh-ed25519 AAAA'],
+    ['a private one', pair.privatePem],
     ['a broken PEM', '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n'],
     ['RSA', rsa.publicKey.export({ type: 'spki', format: 'pem' }).toString()],
     ['ECDSA', ec.publicKey.export({ type: 'spki', format: 'pem' }).toString()],
@@ -167,6 +171,61 @@ describe('a key', () => {
     }
     expect(refusal).toMatchObject({ code: 'SIGNATURE_KEY_INVALID' });
     expect((refusal as Error).message).not.toContain('BEGIN');
+  });
+});
+
+describe('a refused key', () => {
+  const pair = ed25519Pair();
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const encrypted = { format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' } as const;
+
+  it.each([
+    [
+      'encrypted',
+      pair.privateKey.export({ type: 'pkcs8', ...encrypted }),
+      'it is encrypted, and nobody is asked for its passphrase; take the passphrase off with openssl pkey -in KEY -out NEW',
+    ],
+    [
+      'encrypted in the older format',
+      rsa.privateKey.export({ type: 'pkcs1', ...encrypted }),
+      'it is encrypted, and nobody is asked for its passphrase; take the passphrase off with openssl pkey -in KEY -out NEW',
+    ],
+    [
+      'the public one',
+      pair.publicPem,
+      'it is a public key, and signing needs the private key; name the file that openssl genpkey -algorithm ed25519 wrote',
+    ],
+    [
+      'RSA',
+      rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      'it is of type rsa, not Ed25519; make an Ed25519 key with openssl genpkey -algorithm ed25519',
+    ],
+    [
+      'damaged',
+      '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n',
+      'its PEM block holds no key, or a damaged one; copy it again, or make an Ed25519 key with openssl genpkey -algorithm ed25519',
+    ],
+    [
+      'in the format of OpenSSH',
+      '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n',
+      'it is in the format of OpenSSH, not in PKCS #8; make an Ed25519 key with openssl genpkey -algorithm ed25519',
+    ],
+  ])('for signing is named with what to do: %s', async (_title, pem, reason) => {
+    await using workspace = await Workspace.create();
+    const file = await workspace.write('key.pem', pem);
+    await expect(readPrivateKey(file)).rejects.toThrow(
+      new Error(`the key ${file} cannot be used: ${reason}`),
+    );
+  });
+
+  it('for verifying is named with what to do, where it is the private one', async () => {
+    await using workspace = await Workspace.create();
+    const file = await workspace.write('key.pem', pair.publicPem + pair.privatePem);
+    await expect(readPublicKeys(file)).rejects.toThrow(
+      new Error(
+        `the key ${file} cannot be used: it is a private key, and verifying needs the public one alone; write that one with openssl pkey -in KEY -pubout`,
+      ),
+    );
   });
 });
 
