@@ -75,14 +75,15 @@ const optionalFile = optionalText.check(
   z.refine((text) => !text.includes('\0'), 'must be the path of a file'),
 );
 
+/** What `isMapUrl` takes. */
+export const MAP_URL_FORMS = 's3://bucket/key, https://host/path or file:///path';
+
 const mapUrl = optionalText.check(
-  z.refine(
-    (text) => text === '' || isMapUrl(text),
-    'write s3://bucket/key, https://host/path or file:///path',
-  ),
+  z.refine((text) => text === '' || isMapUrl(text), `write ${MAP_URL_FORMS}`),
 );
 
-function isMapUrl(text: string): boolean {
+/** Whether a source of maps can be made of it. */
+export function isMapUrl(text: string): boolean {
   const isUrl =
     /^(?:s3:\/\/[^/]+\/.+|https:\/\/[^/]+\/.*|file:\/\/\/.+)$/.test(text) && URL.canParse(text);
   return isUrl && (!text.startsWith('file:') || isFileUrl(text));

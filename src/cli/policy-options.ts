@@ -3,8 +3,15 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
 import { parseDocument, stringify } from 'yaml';
-import { type Config, CONFIG_API_VERSION, environment, policySettings } from '../config.ts';
-import { isInvalid, RewriterError } from '../core/errors.ts';
+import {
+  type Config,
+  CONFIG_API_VERSION,
+  environment,
+  isMapUrl,
+  MAP_URL_FORMS,
+  policySettings,
+} from '../config.ts';
+import { isInvalid, quote, RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
 import { parseTargetPrefix } from '../core/prefix-rules.ts';
@@ -61,6 +68,7 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
   if (target !== undefined && isInvalid(target)) {
     throw new RewriterError('USAGE', `--base cannot be used: ${target.message}`);
   }
+  const url = map === undefined ? undefined : mapUrl(map);
   const text = config === undefined ? WITHOUT_FILE : await readTextFile(config);
   const name = config ?? 'of the command line';
   const document = map === undefined && base === undefined ? undefined : readValue(text);
@@ -73,12 +81,12 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
       document.procurement = 'prefix';
     }
   }
-  if (map !== undefined) {
+  if (url !== undefined) {
     document.procurement = 'map';
     const { imageMap = {} } = document;
     // Anything else than an object is a fault of the file, and stays one.
     if (isRecord(imageMap)) {
-      document.imageMap = { ...imageMap, url: mapUrl(map), urlFile: '' };
+      document.imageMap = { ...imageMap, url, urlFile: '' };
     }
   }
   return checkConfig(stringify(document, { aliasDuplicateObjects: false }), name);
@@ -155,8 +163,21 @@ function createInputSource(): MapSource {
   };
 }
 
+/** The URL of what `--map` names. Throws `USAGE`: in the configuration it would be a fault of the file. */
 function mapUrl(map: string): string {
-  return isUrl(map) ? map : pathToFileURL(resolve(map)).href;
+  const url = isUrl(map) ? map : pathToFileURL(resolve(map)).href;
+  if (!isMapUrl(url)) {
+    throw new RewriterError(
+      'USAGE',
+      `--map ${quote(withoutSecrets(map))} cannot be read: write a file, - for standard input, ${MAP_URL_FORMS}`,
+    );
+  }
+  return url;
+}
+
+/** Errors end up in logs of builds: a user and its password, and a query with a token, are left out. */
+function withoutSecrets(url: string): string {
+  return url.replace(/^([a-z0-9]+:\/\/)[^/?#]*@/, '$1').replace(/[?#].*$/s, '');
 }
 
 /** Whether a place is written as a URL and not as a path. */

@@ -329,6 +329,31 @@ describe('resolve', () => {
     },
   );
 
+  it.each([
+    'http://127.0.0.1:1/x',
+    'gs://bucket/map.json',
+    'ftp://host/map.json',
+    's3://bucket',
+    'https://host',
+    'file://host/map.json',
+  ])('is used wrongly with --map %s, whatever the configuration says', async (map) => {
+    for (const config of ['', '--config examples/config-map.yaml ']) {
+      const { code, stdout, stderr } = await resolve(`${config}--map ${map} atlanhq/a`);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toBe(
+        `error: --map "${map}" cannot be read: write a file, - for standard input, s3://bucket/key, https://host/path or file:///path [USAGE]\n`,
+      );
+    }
+  });
+
+  it('shows neither the password nor the token of a --map that is used wrongly', async () => {
+    const { stderr } = await resolve('--map http://me:word@host/map.json?token=word nginx');
+    expect(stderr).toMatch(
+      /^error: --map "http:\/\/host\/map\.json" cannot be read: .*\[USAGE\]\n$/,
+    );
+    expect(stderr).not.toContain('word');
+  });
+
   it('takes --base in place of the configured one, and --map in place of imageMap.url', async () => {
     await using workspace = await Workspace.create();
     const image = 'atlanhq/agent:1';
