@@ -3,7 +3,7 @@ import type { MapEntry } from '../core/image-map.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
-import { loadConfig } from './policy-options.ts';
+import { loadConfig, takesInputOnce } from './policy-options.ts';
 
 interface DiffOptions extends MapOptions {
   readonly failOnRemoval: boolean;
@@ -16,14 +16,16 @@ export function addMapDiffCommand(map: Command, finish: (exitCode: number) => vo
     .argument('<old>', 'the map in use: a file, - or a URL')
     .argument('<new>', 'the map to come: a file, - or a URL')
     .option('--fail-on-removal', 'exit with 1 where the new map lacks a source', false);
-  addMapOptions(command).action(async (from: string, to: string, options: DiffOptions) => {
-    const config = await loadConfig(options);
-    const diff = compareMaps(await readGoodMap(from, config), await readGoodMap(to, config));
-    process.stdout.write(
-      options.output === 'json' ? renderJsonLines([diffJson(diff)]) : diffText(diff),
-    );
-    finish(options.failOnRemoval && diff.removed.length > 0 ? 1 : 0);
-  });
+  takesInputOnce(addMapOptions(command)).action(
+    async (from: string, to: string, options: DiffOptions) => {
+      const config = await loadConfig(options);
+      const diff = compareMaps(await readGoodMap(from, config), await readGoodMap(to, config));
+      process.stdout.write(
+        options.output === 'json' ? renderJsonLines([diffJson(diff)]) : diffText(diff),
+      );
+      finish(options.failOnRemoval && diff.removed.length > 0 ? 1 : 0);
+    },
+  );
 }
 
 export function diffJson({ added, removed, changed }: MapDiff): object {

@@ -12,7 +12,7 @@ import { structuredMap } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
 import { parseManifest } from './manifests.ts';
 import { goodMap, readMapBytes } from './map-input.ts';
-import { loadConfig, withFaultLines } from './policy-options.ts';
+import { loadConfig, takesInputOnce, withFaultLines } from './policy-options.ts';
 
 const FORMATS = ['auto', 'lines', 'json', 'kustomize'] as const;
 type Format = (typeof FORMATS)[number];
@@ -24,7 +24,7 @@ interface ImportOptions {
 }
 
 export function addMapImportCommand(map: Command): void {
-  map
+  const command = map
     .command('import')
     .description('Makes an image map of what other tools write, and prints it.')
     .argument(
@@ -39,26 +39,26 @@ export function addMapImportCommand(map: Command): void {
       'the mirror copies byte for byte: carry over the digests of sources',
       false,
     )
-    .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings')
-    .action(async (files: string[], options: ImportOptions) => {
-      const config = await loadConfig(options);
-      const imported: Imported[] = [];
-      for (const file of files) {
-        const bytes = await readMapBytes(file, config);
-        const one = read(file, bytes, options.format, config.imageMap.maxBytes);
-        if (one.faults.length > 0) {
-          throw withFaultLines(importError(file, one.faults));
-        }
-        for (const note of one.notes) {
-          process.stderr.write(`note: ${file}: ${note}\n`);
-        }
-        imported.push(one);
+    .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings');
+  takesInputOnce(command).action(async (files: string[], options: ImportOptions) => {
+    const config = await loadConfig(options);
+    const imported: Imported[] = [];
+    for (const file of files) {
+      const bytes = await readMapBytes(file, config);
+      const one = read(file, bytes, options.format, config.imageMap.maxBytes);
+      if (one.faults.length > 0) {
+        throw withFaultLines(importError(file, one.faults));
       }
-      const lines = imported.flatMap((one) => one.lines);
-      const document = mergedDocument(options.faithful ? lines.map(carryDigest) : lines);
-      const map = goodMap(Buffer.from(JSON.stringify(document)), files.join(', '), config);
-      process.stdout.write(`${JSON.stringify(structuredMap(map, document), null, 2)}\n`);
-    });
+      for (const note of one.notes) {
+        process.stderr.write(`note: ${file}: ${note}\n`);
+      }
+      imported.push(one);
+    }
+    const lines = imported.flatMap((one) => one.lines);
+    const document = mergedDocument(options.faithful ? lines.map(carryDigest) : lines);
+    const map = goodMap(Buffer.from(JSON.stringify(document)), files.join(', '), config);
+    process.stdout.write(`${JSON.stringify(structuredMap(map, document), null, 2)}\n`);
+  });
 }
 
 function read(file: string, bytes: Uint8Array, format: Format, maxBytes: number): Imported {

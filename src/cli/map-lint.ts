@@ -6,7 +6,7 @@ import { lintImageMap, type LintWarning } from '../core/map-lint.ts';
 import { createPolicy } from '../core/policy.ts';
 import { addMapOptions, checkMap, type MapOptions, readMapBytes } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
-import { loadConfig } from './policy-options.ts';
+import { loadConfig, takesInputOnce } from './policy-options.ts';
 
 interface LintOptions extends MapOptions {
   readonly require: readonly string[];
@@ -27,7 +27,7 @@ export function addMapLintCommand(map: Command, finish: (exitCode: number) => vo
     .description('Finds every fault of image maps, and what is suspicious in them.')
     .argument('<map...>', 'files, - for standard input, or s3:// and https:// URLs')
     .option('--require <image...>', 'images that the map must have a rule for', []);
-  addMapOptions(command).action(async (places: string[], options: LintOptions) => {
+  takesInputOnce(addMapOptions(command)).action(async (places: string[], options: LintOptions) => {
     const config = await loadConfig(options);
     for (const place of places) {
       const report = lint(place, await readMapBytes(place, config), config, options.require);

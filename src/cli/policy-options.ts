@@ -43,7 +43,7 @@ export function addPolicyOptions(
       '--base <prefix>',
       'containerRegistryBase to decide by, in place of the configured one',
     );
-  command.hook('preAction', (_, called) => refuseSharedInput(called.args, called.opts()));
+  takesInputOnce(command);
   return defaultOutput === undefined
     ? command
     : command.addOption(
@@ -51,14 +51,21 @@ export function addPolicyOptions(
       );
 }
 
-/** Standard input can be read once: it holds the map, or what is decided by it. */
+/** Refuses a command line on which `-` stands for two inputs. */
+export function takesInputOnce(command: Command): Command {
+  return command.hook('preAction', (_, called) => refuseSharedInput(called.args, called.opts()));
+}
+
+/** Standard input can be read once: whoever reads it second finds nothing, and takes that for the input. */
 function refuseSharedInput(args: readonly string[], options: Record<string, unknown>): void {
   const places = [args, ...Object.values(options)].filter((value) => Array.isArray(value)).flat();
-  if (options.map === STANDARD_INPUT && places.includes(STANDARD_INPUT)) {
-    throw new RewriterError(
-      'USAGE',
-      '--map - reads standard input, and so does the argument -; put one of the two into a file',
-    );
+  const times = places.filter((place) => place === STANDARD_INPUT).length;
+  const isMap = options.map === STANDARD_INPUT;
+  if (times + (isMap ? 1 : 0) > 1) {
+    const what = isMap
+      ? '--map - reads standard input, and so does the argument -'
+      : 'the argument - stands twice, and standard input can be read only once';
+    throw new RewriterError('USAGE', `${what}; put one of the two into a file`);
   }
 }
 

@@ -232,6 +232,28 @@ describe('resolve', () => {
   );
 
   it.each([
+    'resolve',
+    'replay',
+    'rewrite',
+    'export kustomize',
+    'coverage --filename',
+    'map lint',
+    'map diff',
+    'map import',
+  ])(
+    '%s refuses - that stands twice, since standard input can be read only once',
+    async (command) => {
+      const finished = await runProgram([...command.split(' '), '-', '-'], '{}');
+      expect(finished).toEqual({
+        code: 2,
+        stdout: '',
+        stderr:
+          'error: the argument - stands twice, and standard input can be read only once; put one of the two into a file [USAGE]\n',
+      });
+    },
+  );
+
+  it.each([
     ['an empty imageMap', 'imageMap:', 'CONFIG_VALUE_INVALID'],
     ['an imageMap that is a number', 'imageMap: 5', 'CONFIG_VALUE_INVALID'],
     ['an alias of nothing', 'unmapped: *x', 'CONFIG_NOT_YAML'],
