@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { type Document, LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
+import { readConfigDocument } from './config-document.ts';
 import { type ErrorCode, type Fault, isInvalid, quote } from './core/errors.ts';
 import { isRecord, jsonPath } from './core/json-path.ts';
 import { PROCUREMENTS, type PolicySettings, UNMAPPED_ACTIONS } from './core/policy.ts';
@@ -287,21 +287,11 @@ export function environment(): NodeJS.ProcessEnv {
 
 /** Parses the text of a configuration file (YAML, and so JSON). All faults are reported at once. */
 export function parseConfig(text: string): Config | ConfigFaults {
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { prettyErrors: true, version: '1.2', lineCounter });
-  const messages = document.errors.map(yamlErrorText);
-  if (messages.length === 0) {
-    messages.push(...looseAliases(document, lineCounter));
+  const document = readConfigDocument(text);
+  if ('messages' in document) {
+    return { faults: document.messages.map((message) => fault('CONFIG_NOT_YAML', [], message)) };
   }
-  if (messages.length > 0) {
-    return { faults: messages.map((message) => fault('CONFIG_NOT_YAML', [], message)) };
-  }
-  let raw: unknown;
-  try {
-    raw = document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    return { faults: [fault('CONFIG_NOT_YAML', [], (error as Error).message)] };
-  }
+  const { value: raw } = document;
   if (!isRecord(raw)) {
     const message = `the configuration is ${describe(raw)}; begin it with apiVersion: ${CONFIG_API_VERSION}`;
     return { faults: [fault('CONFIG_VALUE_INVALID', [], message)] };
@@ -350,35 +340,6 @@ export function policySettings(config: Config): Omit<PolicySettings, 'map'> {
     imagePullSecrets,
     annotate,
   };
-}
-
-/** The library tells programmers what to call where there are several documents. */
-function yamlErrorText({ code, linePos, message }: YAMLError): string {
-  return code === 'MULTIPLE_DOCS' && linePos !== undefined
-    ? `a second document begins at ${placeText(linePos[0])}; write all settings into one, without a --- between them`
-    : message.trimEnd();
-}
-
-/** Says of each alias that stands for nothing where it is; the library does not. */
-function looseAliases(document: Document, lineCounter: LineCounter): string[] {
-  const anchors = new Set<string | undefined>();
-  const messages: string[] = [];
-  visit(document, {
-    Value(_, { anchor }) {
-      anchors.add(anchor);
-    },
-    Alias(_, { source, range }) {
-      if (!anchors.has(source)) {
-        const place = placeText(lineCounter.linePos(range?.[0] ?? 0));
-        messages.push(`no anchor &${source} stands before the alias *${source} at ${place}`);
-      }
-    },
-  });
-  return messages;
-}
-
-function placeText({ line, col }: { readonly line: number; readonly col: number }): string {
-  return `line ${line}, column ${col}`;
 }
 
 function fault(code: ErrorCode, path: readonly PropertyKey[], message: string): Fault {

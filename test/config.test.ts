@@ -189,6 +189,48 @@ describe('a text that is no configuration', () => {
     );
   });
 
+  it.each([
+    [
+      'a list without its end',
+      `${PUBLIC}sources: [a`,
+      'Flow sequence in block collection must be sufficiently indented and end with a ] at line 3, column 12',
+    ],
+    [
+      'a tab',
+      `${PUBLIC}ops:\n\tport: 1\n`,
+      'Tabs are not allowed as indentation at line 4, column 1',
+    ],
+    [
+      'a key that stands twice',
+      `${PUBLIC}unmapped: warn\nunmapped: deny\n`,
+      'the key at line 4, column 1 stands twice in one map, and readers keep one of the two; remove one',
+    ],
+    [
+      'aliases that multiply',
+      `a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [${'*a,'.repeat(9)}]\nc: [${'*b,'.repeat(12)}]\n`,
+      'the aliases stand for too many values, the last of them at line 3, column 38; write fewer of them',
+    ],
+    [
+      'an alias of what it stands in',
+      `${PUBLIC}sources: &s [*s]\n`,
+      '*s stands inside of &s at line 3, column 14; break the circle',
+    ],
+  ])('is told in one sentence with line and column: %s', (_title, text, message) => {
+    expect(messagesOf(text)).toBe(message);
+  });
+
+  it.each([1000, 3000, 10_000, 100_000])(
+    'is told in the words of the format where lists are nested %i deep',
+    (depth) => {
+      const text = `${PUBLIC}sources: ${'['.repeat(depth)}${']'.repeat(depth)}\n`;
+      const messages = messagesOf(text);
+      expect(messages).not.toMatch(/call stack|\n/);
+      expect(messages).toMatch(
+        /^maps and lists are nested too deeply to be read .*line \d+, column \d+.*; write them flat$|is not valid/,
+      );
+    },
+  );
+
   it('is told with line and column of each alias without an anchor before it', () => {
     const text = `${HEAD}procurement: *a\nunmapped: &b warn\nsources: [*b, *c]\nlog: &c {}\n`;
     expect(messagesOf(text)).toBe(

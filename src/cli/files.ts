@@ -4,11 +4,21 @@ import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/pro
 import { constants } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
-import { fileFaultText, readText } from '../source/text-file.ts';
+import { decodeUtf8 } from '../manifest/text.ts';
+import { fileFaultText, readBytes } from '../source/text-file.ts';
 
-/** Reads a configuration file. Throws `CONFIG_UNREADABLE`. */
-export function readTextFile(path: string): Promise<string> {
-  return readText(path, 'the configuration', 'CONFIG_UNREADABLE');
+/** Reads a configuration file. Throws `CONFIG_UNREADABLE` and `CONFIG_NOT_TEXT`. */
+export async function readTextFile(path: string): Promise<string> {
+  const decoded = decodeUtf8(await readBytes(path, 'the configuration', 'CONFIG_UNREADABLE'));
+  if ('text' in decoded) {
+    return decoded.text;
+  }
+  // Read all the same, a name would have other letters than the operator wrote.
+  const { line, column } = decoded.fault;
+  throw new RewriterError(
+    'CONFIG_NOT_TEXT',
+    `the configuration ${path} is no UTF-8 text at line ${line}, column ${column}; save it as UTF-8`,
+  );
 }
 
 /** Reads a file, or standard input for `-`. Throws `USAGE` where there is none. */

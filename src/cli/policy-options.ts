@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
-import { parseDocument, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import {
   type Config,
   CONFIG_API_VERSION,
@@ -11,6 +11,7 @@ import {
   MAP_URL_FORMS,
   policySettings,
 } from '../config.ts';
+import { readConfigDocument } from '../config-document.ts';
 import { isInvalid, quote, RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
@@ -101,16 +102,8 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
 
 /** Undefined where the text is no good YAML; `checkConfig` says why. */
 function readValue(text: string): unknown {
-  // With a level below this one, all documents but the first would be left out without a word.
-  const document = parseDocument(text, { logLevel: 'error' });
-  if (document.errors.length > 0) {
-    return undefined;
-  }
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch {
-    return undefined;
-  }
+  const document = readConfigDocument(text);
+  return 'value' in document ? document.value : undefined;
 }
 
 /** The same policy that the webhook would have. Reads the map once; throws where it cannot be used. */

@@ -201,8 +201,13 @@ export const ERROR_CODES = {
     meaning: 'The configuration file could not be read.',
     remedy: 'Check the path given with `--config` and its permissions.',
   },
+  CONFIG_NOT_TEXT: {
+    meaning: 'The configuration is not UTF-8 text: a binary file, or text in another encoding.',
+    remedy: 'Save it as UTF-8.',
+  },
   CONFIG_NOT_YAML: {
-    meaning: 'The configuration is not one YAML document.',
+    meaning:
+      'The configuration is not one YAML document: a fault of syntax, a key that stands twice, an alias without its anchor, aliases that stand for too many values, or lists too deep.',
     remedy: 'Correct the line and column that the message names.',
   },
   CONFIG_KEY_UNKNOWN: {

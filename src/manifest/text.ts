@@ -20,6 +20,21 @@ export interface Edit {
  * for anything else, such as a binary file.
  */
 export function decodeText(bytes: Uint8Array, file: string): string {
+  const decoded = decodeUtf8(bytes);
+  if ('text' in decoded) {
+    return decoded.text;
+  }
+  const { line, column } = decoded.fault;
+  throw new RewriterError(
+    'MANIFEST_NOT_TEXT',
+    `${file}:${line}:${column}: this is no UTF-8 text; only YAML and JSON files can be rewritten`,
+  );
+}
+
+/** The text of UTF-8 without NUL characters, or the first place that is none. */
+export function decodeUtf8(
+  bytes: Uint8Array,
+): { readonly text: string } | { readonly fault: Position } {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const text = decoder.decode(bytes);
   // What is no UTF-8 was decoded as U+FFFD, and does not come back as it was.
@@ -30,13 +45,9 @@ export function decodeText(bytes: Uint8Array, file: string): string {
     broken < 0 ? -1 : decoder.decode(bytes.subarray(0, broken)).length,
   ].filter((offset) => offset >= 0);
   if (faults.length === 0) {
-    return text;
+    return { text };
   }
-  const { line, column } = new LineIndex(text).position(Math.min(...faults));
-  throw new RewriterError(
-    'MANIFEST_NOT_TEXT',
-    `${file}:${line}:${column}: this is no UTF-8 text; only YAML and JSON files can be rewritten`,
-  );
+  return { fault: new LineIndex(text).position(Math.min(...faults)) };
 }
 
 /** Finds the line of an offset in O(log n). */

@@ -3,8 +3,13 @@ import { type ErrorCode, RewriterError } from '../core/errors.ts';
 
 /** Reads a file that is `what` to the program. Throws a `RewriterError` with the code. */
 export async function readText(path: string, what: string, code: ErrorCode): Promise<string> {
+  return (await readBytes(path, what, code)).toString('utf8');
+}
+
+/** As `readText`, for one who looks at the encoding. */
+export async function readBytes(path: string, what: string, code: ErrorCode): Promise<Buffer> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (error) {
     throw new RewriterError(code, `cannot read ${what}: ${fileFaultText(path, error)}`, {
       cause: error,

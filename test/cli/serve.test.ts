@@ -277,6 +277,17 @@ describe('serve', () => {
     await expect(readFile(ca)).rejects.toThrow('ENOENT');
   });
 
+  it('does not start with a configuration that is not UTF-8', async () => {
+    await using workspace = await Workspace.create();
+    const text = 'apiVersion: sdr-image-rewriter/v1\nprocurement: public # caf\u00e9\n';
+    const config = await workspace.write('config.yaml', Buffer.from(text, 'latin1'));
+    expect(await runProgram(['serve', '--config', config])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `error: the configuration ${config} is no UTF-8 text at line 2, column 26; save it as UTF-8 [CONFIG_NOT_TEXT]\n`,
+    });
+  });
+
   it('does not start with a faulty configuration, and names every fault', async () => {
     await using workspace = await Workspace.create();
     const config = await workspace.write('config.yaml', 'apiVersion: x\nprocurement: y\nz: 1\n');
