@@ -107,6 +107,25 @@ describe('export hosts.toml', () => {
   });
 });
 
+describe('export hosts.toml of all of Docker Hub', () => {
+  it('needs --partial, since images with its other hosts stay', async () => {
+    await using workspace = await Workspace.create();
+    const config = await workspace.write(
+      'config.yaml',
+      'apiVersion: sdr-image-rewriter/v1\nprocurement: prefix\nsources: [docker.io]\ncontainerRegistryBase: r.example/m\n',
+    );
+    const strict = await runExport(`hosts.toml --config ${config}`);
+    expect({ code: strict.code, stdout: strict.stdout }).toEqual({ code: 1, stdout: '' });
+    expect(strict.stderr).toMatch(
+      /^left out: docker\.io -> .* registry-1\.docker\.io and registry\.hub\.docker\.com .*\n.*INCOMPLETE\]\n$/,
+    );
+    const partial = await runExport(`hosts.toml --config ${config} --partial`);
+    expect(partial.code).toBe(0);
+    expect(partial.stdout).toContain('/docker.io/hosts.toml\n');
+    expect(partial.stdout).toContain('server = "https://r.example/v2/m"\n');
+  });
+});
+
 describe('export idms', () => {
   it('says the same for digests and for tags, and never contacts the source', async () => {
     const { stdout } = await runExport('idms --config examples/config-prefixes.yaml');
