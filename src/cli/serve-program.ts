@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { printable } from './output.ts';
 
 /** Builds the command line with `serve` alone, without running it. */
 export function buildServeProgram(): Command {
@@ -8,7 +9,8 @@ export function buildServeProgram(): Command {
       'Makes pods of the Self-Deployed Runtime pull their images from where policy wants them.',
     )
     .version(VERSION)
-    .showHelpAfterError('(add --help for the options)')
+    // The commands below take it over, as long as they are added after it.
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride();
   program
     .command('serve')
@@ -27,4 +29,20 @@ export function buildServeProgram(): Command {
       await serve(options);
     });
   return program;
+}
+
+/** What the library begins a sentence of its own behind. */
+const FIRST_SENTENCE = /(is invalid|^error: too many arguments.*?)\. ([A-Z"])/s;
+
+/** The library's error as those of this program: one sentence on one line that ends in a code. */
+function usageLine(text: string): string {
+  const [, message = '', suggestion] =
+    /^(.*?)\.?(?:\n\((Did you mean .*\?)\))?\n$/s.exec(text) ?? [];
+  const sentence = message.replace(
+    FIRST_SENTENCE,
+    (_, first: string, next: string) => `${first}; ${next.toLowerCase()}`,
+  );
+  const hints = [suggestion?.replace(/^D/, 'd'), 'add --help for the options'];
+  const hint = hints.filter((each) => each !== undefined).join(' ');
+  return `${printable(`${sentence} (${hint}) [USAGE]`)}\n`;
 }

@@ -78,6 +78,44 @@ describe('wrong use', () => {
     expect(stderr).toContain('--help');
   });
 
+  it.each([
+    ['resolve --bogus x', "unknown option '--bogus' (add --help for the options)"],
+    ['serve --config x --bogus', "unknown option '--bogus' (add --help for the options)"],
+    [
+      'resolve --confi x nginx',
+      "unknown option '--confi' (did you mean --config? add --help for the options)",
+    ],
+    ['map lnit', "unknown command 'lnit' (did you mean lint? add --help for the options)"],
+    ['resolve', "missing required argument 'image' (add --help for the options)"],
+    ['resolve --config', "option '--config <file>' argument missing (add --help for the options)"],
+    [
+      'export idms x',
+      "too many arguments for 'idms'; expected 0 arguments but got 1: x (add --help for the options)",
+    ],
+    [
+      'resolve --output yaml nginx',
+      "option '--output <format>' argument 'yaml' is invalid; allowed choices are table, json (add --help for the options)",
+    ],
+    [
+      'rewrite --write --check x',
+      "option '--check' cannot be used with option '--write' (add --help for the options)",
+    ],
+  ])('is told in one sentence that ends in its code: %s', async (args, sentence) => {
+    expect(await run(args)).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `error: ${sentence} [USAGE]\n`,
+    });
+  });
+
+  it('is told on one line, whatever is in the arguments', async () => {
+    const { code, stderr } = await runProgram(['resolve', '--a\nb\u001b[2J', 'nginx']);
+    expect(code).toBe(2);
+    expect(stderr).toBe(
+      "error: unknown option '--a\\nb\\u001b[2J' (add --help for the options) [USAGE]\n",
+    );
+  });
+
   it.each(['', ...GROUPS])(
     'ends with 2 and shows the help for no command at all: "%s"',
     async (group) => {
