@@ -3,15 +3,17 @@ import { type Fault, RewriterError } from '../core/errors.ts';
 import {
   carryDigest,
   type Imported,
+  type ImportedLine,
   importKustomization,
   importLines,
   importMap,
   mergedDocument,
+  withPlaces,
 } from '../core/map-import.ts';
 import { structuredMap } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
 import { parseManifest } from './manifests.ts';
-import { goodMap, readMapBytes } from './map-input.ts';
+import { checkMap, readMapBytes } from './map-input.ts';
 import { loadConfig, takesInputOnce, withFaultLines } from './policy-options.ts';
 
 const FORMATS = ['auto', 'lines', 'json', 'kustomize'] as const;
@@ -56,9 +58,33 @@ export function addMapImportCommand(map: Command): void {
     }
     const lines = imported.flatMap((one) => one.lines);
     const document = mergedDocument(options.faithful ? lines.map(carryDigest) : lines);
-    const map = goodMap(Buffer.from(JSON.stringify(document)), files.join(', '), config);
+    const checked = checkMap(Buffer.from(JSON.stringify(document)), config);
+    if ('faults' in checked) {
+      const places = imported.flatMap((one, index) => placesIn(files, index, one));
+      throw withFaultLines(
+        importError(files.join(', '), namePlaces(checked.faults, lines, places)),
+      );
+    }
+    const { map } = checked;
     process.stdout.write(`${JSON.stringify(structuredMap(map, document), null, 2)}\n`);
   });
+}
+
+/** With the name of the file, where there are several. */
+function placesIn(files: readonly string[], index: number, { places }: Imported): string[] {
+  return places.map((place) => (files.length > 1 ? `${files[index] ?? ''}, ${place}` : place));
+}
+
+function namePlaces(
+  faults: readonly Fault[],
+  lines: readonly ImportedLine[],
+  places: readonly string[],
+): Fault[] {
+  return faults.map(({ code, path, message }) => ({
+    code,
+    path: withPlaces(path, lines, places),
+    message: withPlaces(message, lines, places),
+  }));
 }
 
 function read(file: string, bytes: Uint8Array, format: Format, maxBytes: number): Imported {
@@ -80,15 +106,17 @@ function importKustomizations(file: string, text: string): Imported {
     return importKustomization(documents[0]?.document);
   }
   const imported = documents.map(({ document, line }) => {
-    const { lines, faults, notes } = importKustomization(document);
+    const { lines, places, faults, notes } = importKustomization(document);
     return {
       lines,
+      places: places.map((place) => `line ${line}: ${place}`),
       faults: faults.map((fault) => ({ ...fault, path: `line ${line}: ${fault.path}` })),
       notes: notes.map((note) => `line ${line}: ${note}`),
     };
   });
   return {
     lines: imported.flatMap(({ lines }) => lines),
+    places: imported.flatMap(({ places }) => places),
     faults: imported.flatMap(({ faults }) => faults),
     notes: imported.flatMap(({ notes }) => notes),
   };

@@ -11,6 +11,8 @@ export interface ImportedLine extends Pick<MapLine, 'kind' | 'source' | 'target'
 
 export interface Imported {
   readonly lines: readonly ImportedLine[];
+  /** Where each of the lines stands. */
+  readonly places: readonly string[];
   readonly faults: readonly Fault[];
   /** What was assumed on the way; whoever imports should know. */
   readonly notes: readonly string[];
@@ -20,7 +22,7 @@ export interface Imported {
 export function importMap(bytes: Uint8Array, maxBytes: number): Imported {
   const { lines, faults } = readMapDocument(bytes, maxBytes);
   if (faults.length > 0) {
-    return { lines: [], faults, notes: [] };
+    return { lines: [], places: [], faults, notes: [] };
   }
   const document: unknown = JSON.parse(new TextDecoder().decode(bytes));
   return {
@@ -28,6 +30,7 @@ export function importMap(bytes: Uint8Array, maxBytes: number): Imported {
       const platforms = kind === 'image' ? platformsAt(document, path) : undefined;
       return { kind, source, target, sourceDigest, platforms };
     }),
+    places: lines.map(({ path }) => path),
     faults,
     notes: [],
   };
@@ -37,6 +40,7 @@ export function importMap(bytes: Uint8Array, maxBytes: number): Imported {
 interface Pair {
   readonly source: string;
   readonly target: string;
+  readonly place: string;
 }
 
 /** As in a flat map, the form of its two ends says of what kind a pair is. */
@@ -45,8 +49,16 @@ function importPairs(
   faults: readonly Fault[],
   notes: readonly string[],
 ): Imported {
-  const flat = importMap(new TextEncoder().encode(JSON.stringify(pairs)), Infinity);
-  return { lines: flat.lines, faults: [...faults, ...flat.faults], notes };
+  const list = pairs.map(({ source, target }) => ({ source, target }));
+  const flat = importMap(new TextEncoder().encode(JSON.stringify(list)), Infinity);
+  const placeOf = (path: string): string =>
+    pairs[Number(/^\$\[(\d+)/.exec(path)?.[1])]?.place ?? path;
+  return {
+    lines: flat.lines,
+    places: flat.places.map(placeOf),
+    faults: [...faults, ...flat.faults.map((fault) => ({ ...fault, path: placeOf(fault.path) }))],
+    notes,
+  };
 }
 
 /** Reads `source=target` lines, as oc-mirror's `mapping.txt` has them. Blank lines and `#` lines are passed over. */
@@ -63,7 +75,7 @@ export function importLines(text: string): Imported {
       const message = `${JSON.stringify(line.slice(0, 200))} is not source=target`;
       faults.push({ code: 'MAP_IMPORT_INVALID', path: `line ${index + 1}`, message });
     } else {
-      pairs.push({ source, target });
+      pairs.push({ source, target, place: `line ${index + 1}` });
     }
   }
   return importPairs(pairs, faults, []);
@@ -92,7 +104,7 @@ export function importKustomization(document: unknown): Imported {
         message: `the entry cannot be used: ${pair}`,
       });
     } else {
-      pairs.push(pair);
+      pairs.push({ ...pair, place: path });
     }
   }
   return importPairs(pairs, faults, notes);
@@ -102,7 +114,7 @@ function kustomizePair(
   image: Record<string, unknown>,
   path: string,
   notes: string[],
-): Pair | string {
+): Omit<Pair, 'place'> | string {
   const { name, newName, newTag, digest } = image;
   if (typeof name !== 'string') {
     return 'it has no name';
@@ -130,6 +142,25 @@ export function carryDigest(line: ImportedLine): ImportedLine {
   }
   const digest = from.digest ?? line.sourceDigest;
   return digest === undefined ? line : { ...line, target: `${line.target}@${digest}` };
+}
+
+/** Says of a message about `mergedDocument(lines)` where in what was imported its places are. */
+export function withPlaces(
+  message: string,
+  lines: readonly ImportedLine[],
+  places: readonly string[],
+): string {
+  const placesOf = (kind: ImportedLine['kind']): string[] =>
+    places.filter((_, index) => lines[index]?.kind === kind);
+  const sections: Record<string, string[]> = {
+    images: placesOf('image'),
+    repositories: placesOf('repository'),
+    prefixes: placesOf('prefix'),
+  };
+  return message.replace(
+    /\$\.(images|repositories|prefixes)\[(\d+)\]\.(?:source|target|sourceDigest)/g,
+    (path, section: string, index: string) => sections[section]?.[Number(index)] ?? path,
+  );
 }
 
 /** One document of all lines. It is structured: in a flat one, the form of a line would say its kind anew. */

@@ -485,6 +485,41 @@ images:
     }
   });
 
+  it.each([
+    ['lines', '# a\natlanhq/a:1=r.example/a:1\n\natlanhq/a:1=r.example/b:1\n', 'line 4', 'line 2'],
+    [
+      'pairs in JSON',
+      '[{"from":"atlanhq/a:1","to":"r.example/a:1"},{"from":"docker.io/atlanhq/a:1","to":"r.example/b:1"}]',
+      '$[1].from',
+      '$[0].from',
+    ],
+    [
+      'a kustomization',
+      'images:\n- {name: q, newName: r.example/q, newTag: "1"}\n- {name: atlanhq/a, newName: r.example/a, newTag: "1"}\n- {name: atlanhq/a, newName: r.example/b, newTag: "1"}\n',
+      '$.images[2]',
+      '$.images[1]',
+    ],
+  ])('says of two entries in %s that differ where both are', async (_name, text, one, other) => {
+    await using workspace = await Workspace.create();
+    const file = await workspace.write('one.txt', text);
+    const good = await workspace.write('two.txt', 'atlanhq/z=r.example/z\n');
+    const alone = await run(`import ${file}`);
+    expect(alone).toMatchObject({ code: 1, stdout: '' });
+    expect(alone.stderr).toContain(`has a fault: ${one}: `);
+    expect(alone.stderr).toContain(`stands at ${other} as well`);
+    const beside = await run(`import ${good} ${file}`);
+    expect(beside.stderr).toContain(`: ${file}, ${one}: `);
+    expect(beside.stderr).toContain(`stands at ${file}, ${other} as well`);
+  });
+
+  it('says of a name that does not parse in which line it stands', async () => {
+    const { stderr } = await run(
+      'import -',
+      'atlanhq/a:1=r.example/a:1\natlanhq/B:1=r.example/b:1\n',
+    );
+    expect(stderr).toContain('has a fault: line 2: ');
+  });
+
   it('holds the targets against allowedTargets', async () => {
     const args = 'import --config examples/config-map.yaml -';
     expect(await run(args, 'atlanhq/a:1=registry.corp.example/a:1')).toMatchObject({ code: 0 });
