@@ -7,13 +7,13 @@ import { type MapGuards, successorSteps } from '../core/map-guard.ts';
 import { MapStore } from '../core/map-store.ts';
 import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
+import { BUILD } from '../version.ts';
 import type { CachedBytes, MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
 import { timeoutError, unaskedError } from './read-body.ts';
 import { verifyInBackground } from './signature.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
-import { BUILD } from '../version.ts';
 
 export interface CachedMapSettings extends MapGuards {
   /** Milliseconds between reads, ±20 %. */
@@ -260,7 +260,7 @@ export class CachedMap {
       this.#isKept = true;
       if (restored === undefined && readKeys === undefined) {
         // With tables of this build, which are saved when it is confirmed, the next start need not read it.
-        this.#unsaved = { ...cached, loaded, isTold: false };
+        this.#unsaved = unsavedOf(cached, loaded);
       }
       this.#use({ loaded, from: 'cache', ...counts });
     }
@@ -455,9 +455,9 @@ export class CachedMap {
     this.#observer.loaded(change);
   }
 
-  #keep({ bytes, etag, signature }: Omit<Unsaved, 'loaded' | 'isTold'>, loaded: LoadedMap): void {
+  #keep(reading: SignedBytes & ReadBytes, loaded: LoadedMap): void {
     if (this.#settings.cache !== undefined) {
-      this.#unsaved = { bytes, etag, signature, loaded, isTold: false };
+      this.#unsaved = unsavedOf(reading, loaded);
       void this.#save();
     }
   }
@@ -509,10 +509,8 @@ interface ReadBytes {
   readonly sha256?: string;
 }
 
-interface Unsaved {
-  readonly bytes: Uint8Array;
+interface Unsaved extends SignedBytes {
   readonly etag: string;
-  readonly signature: Uint8Array | undefined;
   readonly loaded: LoadedMap;
   /** Whether it was told that it could not be saved. */
   isTold: boolean;
@@ -521,6 +519,13 @@ interface Unsaved {
 interface SignedBytes {
   readonly bytes: Uint8Array;
   readonly signature: Uint8Array | undefined;
+}
+
+function unsavedOf(
+  { bytes, etag, signature }: SignedBytes & ReadBytes,
+  loaded: LoadedMap,
+): Unsaved {
+  return { bytes, etag, signature, loaded, isTold: false };
 }
 
 /** One error for all faults of a map; its code is that of the first. */
