@@ -56,8 +56,6 @@ export function createS3Source(url: string, settings: S3SourceSettings): MapSour
     (ca) => loadStore(bucket, { ...settings, ca }),
     (store) => store.close(),
   );
-  const { endpoint } = settings;
-  const isPlain = versionId === undefined && endpoint === '';
   const read = async ({ etag, maxBytes, signal, signed }: ReadRequest): Promise<MapReading> => {
     const objects = await storeOf();
     const map = await objects.get({
@@ -89,7 +87,8 @@ export function createS3Source(url: string, settings: S3SourceSettings): MapSour
   };
   return {
     location: url,
-    place: isPlain ? url : `${url} ${JSON.stringify({ versionId, endpoint })}`,
+    // Not by the endpoint: one bucket has several, inside of a network and outside.
+    place: versionId === undefined ? url : `${url}?versionId=${versionId}`,
     // The SDK asks for credentials without a limit of time, and asks once for all who wait for them.
     read: (request) => closedOnAbort(storeOf, request.signal, () => read(request)),
     close: () => storeOf.close(),
