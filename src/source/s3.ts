@@ -87,8 +87,6 @@ export function createS3Source(url: string, settings: S3SourceSettings): MapSour
   };
   return {
     location: url,
-    // Not by the endpoint: one bucket has several, inside of a network and outside.
-    place: versionId === undefined ? url : `${url}?versionId=${versionId}`,
     // The SDK asks for credentials without a limit of time, and asks once for all who wait for them.
     read: (request) => closedOnAbort(storeOf, request.signal, () => read(request)),
     close: () => storeOf.close(),

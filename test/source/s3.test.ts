@@ -425,14 +425,6 @@ describe('a map in S3', () => {
     }
   });
 
-  it('is another place with another version, not by another endpoint, and is shown alike', () => {
-    const placeOf = (overrides: Partial<S3SourceSettings>): string | undefined =>
-      createS3Source(URL_OF_MAP, settingsOf(overrides)).place;
-    const places = [{}, { versionId: 'v1' }, { versionId: 'v2' }];
-    expect(new Set(places.map(placeOf)).size).toBe(places.length);
-    expect(placeOf({ endpoint: 'http://a' })).toBe(placeOf({}));
-  });
-
   it('asks for credentials where there are none', async () => {
     await using server = await FaultServer.start();
     const setBack = setAws({});
