@@ -240,6 +240,18 @@ describe('serve', () => {
     expect(await served()).toBe('third');
   });
 
+  it('drains to its end and ends with 0 where SIGTERM comes twice', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    const { serve, client } = await start(workspace, authority, 'procurement: public\n');
+    serve.kill('SIGTERM');
+    await serve.line('server.draining');
+    serve.kill('SIGTERM');
+    expect((await client.send('/mutate', await readFile(REVIEW))).status).toBe(200);
+    expect(await serve.exited).toBe(0);
+    expect(serve.lines.at(-1)).toMatchObject({ event: 'server.stopped', signal: 'SIGTERM' });
+  });
+
   it('answers on after SIGTERM while it is not ready any more, then ends with 0', async () => {
     await using workspace = await Workspace.create();
     const authority = await createAuthority();
