@@ -1,14 +1,13 @@
 import { type Command, Option } from 'commander';
-import { type Fault, RewriterError } from '../core/errors.ts';
+import type { Fault } from '../core/errors.ts';
 import {
   carryDigest,
   type Imported,
-  type ImportedLine,
   importKustomization,
   importLines,
   importMap,
   mergedDocument,
-  withPlaces,
+  placeNamer,
 } from '../core/map-import.ts';
 import { structuredMap } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
@@ -49,7 +48,7 @@ export function addMapImportCommand(map: Command): void {
       const bytes = await readMapBytes(file, config);
       const one = read(file, bytes, options.format, config.imageMap.maxBytes);
       if (one.faults.length > 0) {
-        throw withFaultLines(importError(file, one.faults));
+        throw withFaultLines(mapError(one.faults, file));
       }
       for (const note of one.notes) {
         process.stderr.write(`note: ${file}: ${note}\n`);
@@ -61,9 +60,8 @@ export function addMapImportCommand(map: Command): void {
     const checked = checkMap(Buffer.from(JSON.stringify(document)), config);
     if ('faults' in checked) {
       const places = imported.flatMap((one, index) => placesIn(files, index, one));
-      throw withFaultLines(
-        importError(files.join(', '), namePlaces(checked.faults, lines, places)),
-      );
+      const named = namePlaces(checked.faults, placeNamer(lines, places));
+      throw withFaultLines(mapError(named, files.join(', ')));
     }
     const { map } = checked;
     process.stdout.write(`${JSON.stringify(structuredMap(map, document), null, 2)}\n`);
@@ -75,15 +73,11 @@ function placesIn(files: readonly string[], index: number, { places }: Imported)
   return places.map((place) => (files.length > 1 ? `${files[index] ?? ''}, ${place}` : place));
 }
 
-function namePlaces(
-  faults: readonly Fault[],
-  lines: readonly ImportedLine[],
-  places: readonly string[],
-): Fault[] {
+function namePlaces(faults: readonly Fault[], named: (text: string) => string): Fault[] {
   return faults.map(({ code, path, message }) => ({
     code,
-    path: withPlaces(path, lines, places),
-    message: withPlaces(message, lines, places),
+    path: named(path),
+    message: named(message),
   }));
 }
 
@@ -127,9 +121,4 @@ function detect(text: string): Exclude<Format, 'auto'> {
     return 'json';
   }
   return /^images:/m.test(text) ? 'kustomize' : 'lines';
-}
-
-function importError(file: string, faults: readonly Fault[]): RewriterError {
-  const { code, message } = mapError(faults, file);
-  return new RewriterError(code, message, { faults });
 }

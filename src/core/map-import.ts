@@ -144,12 +144,11 @@ export function carryDigest(line: ImportedLine): ImportedLine {
   return digest === undefined ? line : { ...line, target: `${line.target}@${digest}` };
 }
 
-/** Says of a message about `mergedDocument(lines)` where in what was imported its places are. */
-export function withPlaces(
-  message: string,
+/** Puts into a text about `mergedDocument(lines)`, for the places in it, those where the lines stood before. */
+export function placeNamer(
   lines: readonly ImportedLine[],
   places: readonly string[],
-): string {
+): (text: string) => string {
   const placesOf = (kind: ImportedLine['kind']): string[] =>
     places.filter((_, index) => lines[index]?.kind === kind);
   const sections: Record<string, string[]> = {
@@ -157,10 +156,11 @@ export function withPlaces(
     repositories: placesOf('repository'),
     prefixes: placesOf('prefix'),
   };
-  return message.replace(
-    /\$\.(images|repositories|prefixes)\[(\d+)\]\.(?:source|target|sourceDigest)/g,
-    (path, section: string, index: string) => sections[section]?.[Number(index)] ?? path,
-  );
+  return (text) =>
+    text.replace(
+      /\$\.(images|repositories|prefixes)\[(\d+)\]\.(?:source|target|sourceDigest)/g,
+      (path, section: string, index: string) => sections[section]?.[Number(index)] ?? path,
+    );
 }
 
 /** One document of all lines. It is structured: in a flat one, the form of a line would say its kind anew. */
