@@ -1,13 +1,11 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createAuthority, issueLeaf } from '../../src/kube/x509.ts';
+import { FaultServer } from '../support/fault-server.ts';
 import { expectConstant, expectRewrite } from './answer-check.ts';
 import { buildTarget, type Target } from './connection.ts';
 import { answersTls, freePort, get } from './http.ts';
@@ -24,7 +22,8 @@ const MAP_LIMIT = 64 * 1024 * 1024;
 const BASE = `${REGISTRY}/mirror`;
 /** Milliseconds. */
 const CACHE_TIMEOUT = 60_000;
-const CACHED_URL = 's3://bench/image-map.json';
+const CACHED_PATH = '/bench/image-map.json';
+const CACHED_URL = `s3:/${CACHED_PATH}`;
 
 /** A subject that runs and is ready. */
 export interface Running extends AsyncDisposable {
@@ -115,20 +114,14 @@ export class Testbed implements Disposable {
   }
 
   async #fillCache(cacheFile: string): Promise<void> {
-    const map = sampleMap(MAP_SIZES['map-10k'], 1);
-    const s3 = createServer((_request, response) => {
-      response.setHeader('etag', '"1"').end(map);
-    });
-    await once(s3.listen(0, '127.0.0.1'), 'listening');
-    const { port } = s3.address() as AddressInfo;
-    const running = await this.#startWithS3(port, cacheFile);
+    await using store = await FaultServer.start();
+    store.put(CACHED_PATH, sampleMap(MAP_SIZES['map-10k'], 1));
+    const running = await this.#startWithS3(store.port, cacheFile);
     for (const deadline = Date.now() + CACHE_TIMEOUT; !existsSync(cacheFile);) {
       if (Date.now() > deadline) throw new Error(`no cache file was written to ${cacheFile}`);
       await sleep(10);
     }
     await running[Symbol.asyncDispose]();
-    s3.closeAllConnections();
-    s3.close();
   }
 
   #startWithS3(port: number, cacheFile: string): Promise<Running> {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { createCacheFile } from '../../src/source/cache-file.ts';
+import { createCacheFile, type MapCache } from '../../src/source/cache-file.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { sha256 } from '../support/digests.ts';
 import { FaultServer, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
@@ -107,6 +107,19 @@ async function start(
       await serve.exited;
     },
   };
+}
+
+/** Starts one with a map of this serial, and waits until its cache file holds that. */
+async function startCaching(
+  place: Place,
+  serial: number,
+): Promise<{ readonly running: Running; readonly cache: MapCache }> {
+  place.store.put(PATH, mapOf(serial));
+  const running = await start(place);
+  await running.serve.line('map.loaded');
+  const cache = createCacheFile(running.cacheFile);
+  await until('the cache file', async () => (await cache.load()) !== undefined);
+  return { running, cache };
 }
 
 async function imageOf(client: HttpsClient): Promise<string> {
@@ -305,11 +318,8 @@ describe('serve with its map in S3', () => {
     await using store = await FaultServer.start();
     const authority = await createAuthority();
     const place = { workspace, authority, store };
-    store.put(PATH, mapOf(7));
-    await using first = await start(place);
-    await first.serve.line('map.loaded');
-    const cache = createCacheFile(first.cacheFile);
-    await until('the cache file', async () => (await cache.load()) !== undefined);
+    const { running, cache } = await startCaching(place, 7);
+    await using first = running;
     const savedAt = (await cache.load())?.confirmedAt ?? NaN;
     await until('a confirmation', async () => {
       first.serve.kill('SIGHUP');
@@ -342,10 +352,8 @@ describe('serve with its map in S3', () => {
     await using store = await FaultServer.start();
     const authority = await createAuthority();
     const place = { workspace, authority, store };
-    store.put(PATH, mapOf(7));
-    await using first = await start(place);
-    const cache = createCacheFile(first.cacheFile);
-    await until('the cache file', async () => (await cache.load()) !== undefined);
+    const { running, cache } = await startCaching(place, 7);
+    await using first = running;
     first.serve.kill('SIGKILL');
     await first.serve.exited;
     await store.refuse();

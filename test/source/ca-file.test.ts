@@ -3,7 +3,10 @@ import { clientByCa, closedOnAbort } from '../../src/source/ca-file.ts';
 import { Workspace } from '../support/workspace.ts';
 
 /** Clients that are the text of their CA and a number; tells of what happens to them. */
-function clientsOf(path: string): { client: () => Promise<string>; told: string[] } {
+function clientsOf(path: string): {
+  client: ReturnType<typeof clientByCa<string>>;
+  told: string[];
+} {
   const told: string[] = [];
   let opened = 0;
   const client = clientByCa(
@@ -20,34 +23,25 @@ function clientsOf(path: string): { client: () => Promise<string>; told: string[
 
 describe('a client by the CA in a file', () => {
   it('is closed when what it is used for takes too long, and the next one is new', async () => {
-    const told: string[] = [];
-    const client = clientByCa(
-      '',
-      () => 'client',
-      (each) => told.push(`close ${each}`),
-    );
+    const { client, told } = clientsOf('');
     const controller = new AbortController();
     const { promise, resolve } = Promise.withResolvers<string>();
     await client();
     const result = closedOnAbort(client, controller.signal, () => promise);
-    expect(told).toEqual([]);
+    expect(told).toEqual(['open undefined 1']);
     controller.abort();
-    expect(told).toEqual(['close client']);
+    expect(told).toEqual(['open undefined 1', 'close undefined 1']);
     resolve('done');
     expect(await result).toBe('done');
+    expect(await client()).toBe('undefined 2');
   });
 
   it('is not closed by a signal that aborts afterwards', async () => {
-    const told: string[] = [];
-    const client = clientByCa(
-      '',
-      () => 'client',
-      (each) => told.push(`close ${each}`),
-    );
+    const { client, told } = clientsOf('');
     const controller = new AbortController();
     await closedOnAbort(client, controller.signal, client);
     controller.abort();
-    expect(told).toEqual([]);
+    expect(told).toEqual(['open undefined 1']);
   });
 
   it('stays the same while the file stays as it is, also where it is written again', async () => {
