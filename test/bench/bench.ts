@@ -17,7 +17,7 @@ import { measureUnderLoad } from './under-load.ts';
 
 const { values } = parseArgs({
   options: {
-    /** Under two minutes in place of about seven. */
+    /** Two to four minutes in place of eight to fourteen. */
     quick: { type: 'boolean', default: false },
     /** Of one measurement under load. */
     seconds: { type: 'string' },

@@ -3,6 +3,7 @@ import { readMetric } from './http.ts';
 import { connectionLoad, fullLoad, type LoadResult, pacedLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { AuditRow } from './report.ts';
+import { median, sum } from './statistics.ts';
 import type { Subject } from './subjects.ts';
 import type { Running, Testbed } from './testbed.ts';
 
@@ -10,41 +11,48 @@ import type { Running, Testbed } from './testbed.ts';
 const LOG_DELAY = 500;
 const PACED_CONNECTIONS = 16;
 
-/** A subject under one load after the other. */
+/** A subject under one load after the other. Its processes take them in turns. */
 export class Contender implements AsyncDisposable {
   readonly subject: Subject;
-  readonly #running: Running;
+  readonly #processes: readonly Running[];
   readonly #linesBefore: number;
+  #turn = 0;
   #answers = 0;
 
-  private constructor(subject: Subject, running: Running) {
+  private constructor(subject: Subject, processes: readonly Running[]) {
     this.subject = subject;
-    this.#running = running;
-    this.#linesBefore = running.process.lines;
+    this.#processes = processes;
+    this.#linesBefore = this.#lines();
   }
 
-  static async start(testbed: Testbed, subject: Subject): Promise<Contender> {
-    const running = await testbed.start(subject);
+  static async start(testbed: Testbed, subject: Subject, count: number): Promise<Contender> {
+    const processes: Running[] = [];
+    while (processes.length < count) {
+      processes.push(await testbed.start(subject));
+    }
     await sleep(LOG_DELAY);
-    return new Contender(subject, running);
+    return new Contender(subject, processes);
   }
 
+  /** Of one process, in MiB: the median of them. */
   memory(): { readonly now: number; readonly peak: number } {
-    return this.#running.process.memory();
+    const each = this.#processes.map(({ process }) => process.memory());
+    return { now: median(each.map(({ now }) => now)), peak: median(each.map(({ peak }) => peak)) };
   }
 
-  async full(connections: number, { seconds, warmUp }: Plan): Promise<LoadResult> {
-    const { cpu } = this.#running.process;
-    return this.#note(
-      await fullLoad(this.#running.target(), { connections, seconds, warmUp, cpu }),
-    );
+  /** Full load on every process, until what is used most is compiled. */
+  async warmUp(connections: number, plan: Plan): Promise<void> {
+    for (const running of this.#processes) {
+      await this.#load(fullLoad, running, connections, { ...plan, seconds: plan.compiling });
+    }
   }
 
-  async connecting(connections: number, { seconds, warmUp }: Plan): Promise<LoadResult> {
-    const { cpu } = this.#running.process;
-    return this.#note(
-      await connectionLoad(this.#running.target(), { connections, seconds, warmUp, cpu }),
-    );
+  async full(connections: number, plan: Plan): Promise<LoadResult> {
+    return this.#load(fullLoad, this.#next(), connections, plan);
+  }
+
+  async connecting(connections: number, plan: Plan): Promise<LoadResult> {
+    return this.#load(connectionLoad, this.#next(), connections, plan);
   }
 
   /** Latencies in milliseconds at an even pace, and how many answers were wrong. */
@@ -56,7 +64,7 @@ export class Contender implements AsyncDisposable {
     const begun = performance.now() + warmUp * 1000;
     let errors = 0;
     await pacedLoad(
-      this.#running.target(),
+      this.#next().target(),
       {
         connections: PACED_CONNECTIONS,
         perSecond,
@@ -74,21 +82,42 @@ export class Contender implements AsyncDisposable {
   /** Compares what was answered with what the audit log and the metrics say. */
   async audit(): Promise<AuditRow> {
     await sleep(LOG_DELAY);
-    const { opsPort, process } = this.#running;
-    const counted = await readMetric(opsPort, 'sdr_image_rewriter_requests_total');
+    const counted = await Promise.all(
+      this.#processes.map(({ opsPort }) =>
+        readMetric(opsPort, 'sdr_image_rewriter_requests_total'),
+      ),
+    );
     return {
       subject: this.subject,
       answers: this.#answers,
-      lines: process.lines - this.#linesBefore,
-      counted,
+      lines: this.#lines() - this.#linesBefore,
+      counted: sum(counted),
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#running[Symbol.asyncDispose]();
+    await Promise.all(this.#processes.map((running) => running[Symbol.asyncDispose]()));
   }
 
-  #note(result: LoadResult): LoadResult {
+  #next(): Running {
+    const running = this.#processes[this.#turn % this.#processes.length];
+    if (running === undefined) throw new Error(`no process of ${this.subject} was started`);
+    this.#turn += 1;
+    return running;
+  }
+
+  #lines(): number {
+    return sum(this.#processes.map(({ process }) => process.lines));
+  }
+
+  async #load(
+    load: typeof fullLoad,
+    running: Running,
+    connections: number,
+    { seconds, warmUp }: Plan,
+  ): Promise<LoadResult> {
+    const { cpu } = running.process;
+    const result = await load(running.target(), { connections, seconds, warmUp, cpu });
     this.#answers += result.total;
     return result;
   }

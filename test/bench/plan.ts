@@ -7,6 +7,8 @@ export interface Plan {
   readonly warmUp: number;
   /** Seconds of load before the first of them, in which V8 compiles what is used most. */
   readonly compiling: number;
+  /** How many processes of each subject take turns: two of the same program differ by some percent. */
+  readonly processes: number;
   /** How often each subject has its turn, at full load and at half of it. */
   readonly rounds: number;
   /** The same for new connections, and for reviews of several sizes. */
@@ -17,10 +19,11 @@ export interface Plan {
 
 export const FULL: Plan = {
   name: 'full',
-  seconds: 3,
-  warmUp: 0.5,
+  seconds: 1.5,
+  warmUp: 0.3,
   compiling: 4,
-  rounds: 5,
+  processes: 3,
+  rounds: 12,
   sideRounds: 3,
   starts: 11,
   swaps: 7,
@@ -32,6 +35,7 @@ export const QUICK: Plan = {
   seconds: 0.8,
   warmUp: 0.2,
   compiling: 3,
+  processes: 1,
   rounds: 3,
   sideRounds: 2,
   starts: 5,

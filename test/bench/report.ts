@@ -45,6 +45,10 @@ export interface ThroughputRow extends Latency {
   readonly connections: number;
   readonly perSecond: number;
   readonly perCpuSecond: number;
+  /** Reviews per CPU second over those of others at as many connections: medians of the ratios of each round. */
+  readonly overFloor: number;
+  readonly overFastify: number;
+  readonly overPrefix: number;
   /** Share of one processor that the server had, 0 to 1. */
   readonly busy: number;
   readonly errors: number;

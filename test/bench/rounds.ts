@@ -1,6 +1,6 @@
 /**
- * Measures every item once a round, so that what disturbs the machine for a while disturbs all alike.
- * Returns the results of each item.
+ * Measures every item once a round, so that what disturbs the machine for a while disturbs all alike;
+ * every other round goes back, so that none of them is always the later one. Returns the results of each item.
  */
 export async function inRounds<Item, Result>(
   rounds: number,
@@ -9,7 +9,7 @@ export async function inRounds<Item, Result>(
 ): Promise<{ readonly item: Item; readonly results: readonly Result[] }[]> {
   const table = items.map((item) => ({ item, results: [] as Result[] }));
   for (let round = 0; round < rounds; round += 1) {
-    for (const { item, results } of table) {
+    for (const { item, results } of round % 2 === 0 ? table : table.toReversed()) {
       results.push(await measure(item));
     }
   }

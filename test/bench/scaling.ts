@@ -8,7 +8,7 @@ import {
   type SampleReview,
 } from './reviews.ts';
 import { inRounds } from './rounds.ts';
-import { median } from './statistics.ts';
+import { median, sum } from './statistics.ts';
 import type { Testbed } from './testbed.ts';
 
 const CONNECTIONS = 8;
@@ -35,7 +35,7 @@ export async function measureScaling(
       containers: rewrites,
       bytes: body.length,
       cpu: median(results.map(({ cpuSeconds, answers }) => (1e6 * cpuSeconds) / answers)),
-      errors: results.reduce((sum, { errors }) => sum + errors, 0),
+      errors: sum(results.map(({ errors }) => errors)),
     }));
   };
   return {

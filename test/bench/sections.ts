@@ -1,5 +1,5 @@
 import type { Report } from './report.ts';
-import { SUBJECTS, type Subject } from './subjects.ts';
+import { SUBJECTS } from './subjects.ts';
 import { isMet, judge, type TargetResult } from './targets.ts';
 
 /** A part of the report: what it shows, and a table. The first column is text, the others are figures. */
@@ -33,10 +33,12 @@ export function describeRun({ date, machine, plan }: Report): string {
   const pinned = machine.isPinned
     ? 'Server and load had a processor of their own each (taskset).'
     : 'Server and load were not pinned to processors: there is no taskset here, or only one processor.';
+  const processes =
+    plan.processes === 1 ? '' : `, for which ${plan.processes} processes of each server took turns`;
   return [
     `${machine.processor}, ${machine.processors} processors, ${fixed(machine.memoryGibibytes, 0)} GiB, Linux ${machine.kernel}, Node.js ${machine.node}, ${date.slice(0, 10)}.`,
     pinned,
-    `A ${plan.name} run: ${plan.rounds} rounds in turns of ${plan.seconds} s; figures are medians of the rounds.`,
+    `A ${plan.name} run: ${plan.rounds} rounds in turns of ${plan.seconds} s${processes}; figures, and ratios (×), are medians of the rounds.`,
   ].join(' ');
 }
 
@@ -76,9 +78,6 @@ function share({ measured, limit }: TargetResult): string {
 }
 
 function throughputSection({ throughput }: Report): Section {
-  const over = (of: Subject, connections: number): number =>
-    throughput.find((row) => row.subject === of && row.connections === connections)?.perCpuSecond ??
-    NaN;
   return {
     title: 'Full load',
     text: 'The review of a pod of a Deployment, as a kube-apiserver sent it, for sixteen pods of four templates in turn, over TLS with keep-alive, the next one as soon as the last was answered. The program runs as in its image, with audit log and metrics on. Latencies in milliseconds.',
@@ -89,19 +88,21 @@ function throughputSection({ throughput }: Report): Section {
       'reviews/CPU s',
       '× floor',
       '× Fastify',
+      '× prefix rule',
       'p50',
       'p99',
       'p99.9',
       'CPU',
       'errors',
     ],
-    rows: throughput.map(({ subject, connections, perCpuSecond, ...row }) => [
+    rows: throughput.map(({ subject, connections, ...row }) => [
       SUBJECTS[subject],
       whole(connections),
       whole(row.perSecond),
-      whole(perCpuSecond),
-      fixed(perCpuSecond / over('floor', connections), 3),
-      fixed(perCpuSecond / over('fastify', connections), 2),
+      whole(row.perCpuSecond),
+      fixed(row.overFloor, 3),
+      fixed(row.overFastify, 2),
+      fixed(row.overPrefix, 2),
       fixed(row.p50, 2),
       fixed(row.p99, 2),
       fixed(row.p999, 2),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { growthOverLinear, highest, median, percentile } from './statistics.ts';
+import { growthOverLinear, highest, median, medianRatio, percentile } from './statistics.ts';
 
 const figures = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { minLength: 1 });
 
@@ -35,6 +35,16 @@ describe('percentile', () => {
         );
       }),
     );
+  });
+});
+
+describe('the median of ratios', () => {
+  it('compares values of the same round, so that a slow round of both counts for neither', () => {
+    expect(medianRatio([95, 9.5, 190], [100, 10, 200])).toBe(0.95);
+  });
+
+  it('is NaN of no values', () => {
+    expect(medianRatio([], [])).toBeNaN();
   });
 });
 

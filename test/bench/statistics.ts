@@ -18,6 +18,15 @@ export function highest(values: readonly number[]): number {
   return values.length === 0 ? NaN : values.reduce((one, other) => Math.max(one, other));
 }
 
+export function sum(values: readonly number[]): number {
+  return values.reduce((one, other) => one + other, 0);
+}
+
+/** The median of the ratios of values of the same index; NaN of none. */
+export function medianRatio(of: readonly number[], to: readonly number[]): number {
+  return median(of.map((value, index) => value / (to[index] ?? NaN)));
+}
+
 /**
  * How much more than in proportion a cost grows: the highest growth of the cost from one step to the
  * next, over that of the size. 1 is linear.

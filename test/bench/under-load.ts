@@ -4,7 +4,7 @@ import type { LoadResult } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { ConnectionRow, HalfLoadRow, Latency, Report, ThroughputRow } from './report.ts';
 import { inRounds } from './rounds.ts';
-import { highest, median, percentile } from './statistics.ts';
+import { highest, median, medianRatio, percentile, sum } from './statistics.ts';
 import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
 import type { Testbed } from './testbed.ts';
 
@@ -27,14 +27,14 @@ export async function measureUnderLoad(
   const contenders: Contender[] = [];
   try {
     for (const subject of ALL_SUBJECTS) {
-      contenders.push(await Contender.start(testbed, subject));
+      contenders.push(await Contender.start(testbed, subject, plan.processes));
     }
     await sleep(SETTLE);
     const idle = contenders.map((contender) => contender.memory().now);
 
     say('load until what is used most is compiled');
     for (const contender of contenders) {
-      await contender.full(WARMING_CONNECTIONS, { ...plan, seconds: plan.compiling });
+      await contender.warmUp(WARMING_CONNECTIONS, plan);
     }
     const throughput: ThroughputRow[] = [];
     for (const connections of CONNECTIONS) {
@@ -66,10 +66,17 @@ async function measureThroughput(
   const table = await inRounds(plan.rounds, contenders, (contender) =>
     contender.full(connections, plan),
   );
+  const over = (results: readonly LoadResult[], other: Subject): number => {
+    const yardstick = table.find(({ item }) => item.subject === other)?.results ?? [];
+    return medianRatio(results.map(perCpuSecond), yardstick.map(perCpuSecond));
+  };
   return table.map(({ item: { subject }, results }) => ({
     subject,
     connections,
     ...rates(results),
+    overFloor: over(results, 'floor'),
+    overFastify: over(results, 'fastify'),
+    overPrefix: over(results, 'prefix'),
     ...latency(results),
   }));
 }
@@ -109,19 +116,23 @@ async function measureConnections(
   });
 }
 
+function perCpuSecond({ answers, cpuSeconds }: LoadResult): number {
+  return answers / cpuSeconds;
+}
+
 function rates(
   results: readonly LoadResult[],
 ): Pick<ThroughputRow, 'perSecond' | 'perCpuSecond' | 'busy' | 'errors'> {
   return {
     perSecond: median(results.map(({ answers, seconds }) => answers / seconds)),
-    perCpuSecond: median(results.map(({ answers, cpuSeconds }) => answers / cpuSeconds)),
+    perCpuSecond: median(results.map(perCpuSecond)),
     busy: median(results.map(({ cpuSeconds, seconds }) => cpuSeconds / seconds)),
     errors: errors(results),
   };
 }
 
 function errors(results: readonly { readonly errors: number }[]): number {
-  return results.reduce((sum, result) => sum + result.errors, 0);
+  return sum(results.map((result) => result.errors));
 }
 
 function latency(results: readonly { readonly latencies: readonly number[] }[]): Latency {
