@@ -114,6 +114,10 @@ export const LOG_EVENTS = {
     meaning: 'A fault that no request caused; the process ends with code 1.',
     fields: { error: 'the fault with its stack' },
   },
+  'log.lost': {
+    meaning: 'Nothing read standard output for so long that lines were dropped; it is read again.',
+    fields: { lines: 'how many are missing before this one' },
+  },
   'server.stopped': {
     meaning: 'All requests were answered; the process ends.',
     fields: { signal: 'the signal' },
@@ -129,6 +133,12 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** Lines wait for so many characters, or so many milliseconds, whichever comes first. */
 const WRITE_LENGTH = 65_536;
 const WRITE_INTERVAL = 50;
+/**
+ * Bytes that wait for somebody to read them. What comes then is dropped: without an end to it the process
+ * would be killed for its memory, and all that waits would be lost.
+ */
+const BACKLOG = 32 * 1024 * 1024;
+const NEWLINE = 0x0a;
 
 /** Writes events; the compiler holds every field against `LOG_EVENTS`. */
 export interface EventLog {
@@ -138,9 +148,23 @@ export interface EventLog {
   flush(): Promise<void>;
 }
 
-/** A JSON log on standard output, written asynchronously, or on a stream of the caller's. */
-export function createEventLog(level: string, stream?: DestinationStream): EventLog {
-  const standardOutput = stream === undefined ? createStandardOutput() : undefined;
+/**
+ * A JSON log on standard output, written asynchronously, or on a stream of the caller's. `onLost` is told
+ * how many lines were dropped, each time that some were.
+ */
+export function createEventLog(
+  level: string,
+  { stream, onLost }: { stream?: DestinationStream; onLost?: (lines: number) => void } = {},
+): EventLog {
+  const standardOutput =
+    stream === undefined
+      ? createStandardOutput({
+          onLost,
+          onReadAgain: (lines) => {
+            log.write('error', 'log.lost', { lines });
+          },
+        })
+      : undefined;
   const logger: Logger = pino(
     {
       level,
@@ -156,7 +180,7 @@ export function createEventLog(level: string, stream?: DestinationStream): Event
     children.set(event, child);
     return child;
   };
-  return {
+  const log: EventLog = {
     write(at, event, fields) {
       (children.get(event) ?? childOf(event))[at](fields);
     },
@@ -168,6 +192,7 @@ export function createEventLog(level: string, stream?: DestinationStream): Event
       await standardOutput?.flush();
     },
   };
+  return log;
 }
 
 /** ISO 8601, rendered once a millisecond: many lines share one. */
@@ -189,14 +214,25 @@ interface ByteDestination {
   write(bytes: Buffer): boolean;
   /** Calls back when no write is in flight; lines that came in the meantime may still wait. */
   flush(callback?: () => void): void;
-  flushSync(): void;
+  flushSync: () => void;
+  on(event: 'drop', listener: (bytes: Buffer) => void): void;
+  on(event: 'drain' | 'error' | 'write', listener: () => void): void;
+}
+
+interface LossListeners {
+  readonly onLost: ((lines: number) => void) | undefined;
+  /** All that waited is written, and so many lines were dropped before. */
+  readonly onReadAgain: (lines: number) => void;
 }
 
 /**
  * One write for many lines: under load a buffer and a write for each would take as long as all else about
  * a line.
  */
-function createStandardOutput(): DestinationStream & { flush(): Promise<void> } {
+function createStandardOutput({
+  onLost,
+  onReadAgain,
+}: LossListeners): DestinationStream & { flush(): Promise<void> } {
   const output = pino.destination({
     dest: 1,
     sync: false,
@@ -205,7 +241,29 @@ function createStandardOutput(): DestinationStream & { flush(): Promise<void> } 
     // Writes at once what it is given; with 0, its flush would not wait for a write in flight.
     minLength: 1,
     maxWrite: 2 * WRITE_LENGTH,
+    maxLength: BACKLOG,
   }) as unknown as ByteDestination;
+  let lost = 0;
+  output.on('drop', (bytes) => {
+    const lines = bytes.filter((byte) => byte === NEWLINE).length;
+    lost += lines;
+    onLost?.(lines);
+  });
+  output.on('drain', () => {
+    if (lost > 0) {
+      onReadAgain(lost);
+      lost = 0;
+    }
+  });
+  // What could not be written, as on a full disk, is written with what comes next.
+  const { flushSync } = output;
+  output.on('error', () => {
+    // The library would try for ever.
+    output.flushSync = () => undefined;
+  });
+  output.on('write', () => {
+    output.flushSync = flushSync;
+  });
   let waiting: string[] = [];
   let length = 0;
   let timer: NodeJS.Timeout | undefined;

@@ -24,6 +24,7 @@ export interface Metrics {
   readonly mapLastSuccess: Gauge;
   readonly mapLoads: Counter<'result'>;
   readonly configLoads: Counter<'result'>;
+  readonly logLinesLost: Counter;
   readonly tlsNotAfter: Gauge;
 }
 
@@ -115,6 +116,11 @@ export function createMetrics(): Metrics {
       name: `${PREFIX}config_loads_total`,
       help: 'Reads of the configuration by result (loaded, rejected).',
       labelNames: ['result'],
+      registers,
+    }),
+    logLinesLost: new Counter({
+      name: `${PREFIX}log_lines_lost_total`,
+      help: 'Lines of the log that were dropped, since nothing read standard output.',
       registers,
     }),
     tlsNotAfter: new Gauge({

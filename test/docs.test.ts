@@ -236,7 +236,7 @@ function admissionFields(): Set<string> {
       for (const key of Object.keys(JSON.parse(line) as object)) fields.add(key);
     },
   };
-  const auditor = createAuditor(createEventLog('info', stream), createMetrics(), () => 1000);
+  const auditor = createAuditor(createEventLog('info', { stream }), createMetrics(), () => 1000);
   const config = parseConfig(`${CONFIG_START}procurement: public\n`);
   if ('faults' in config) {
     throw new Error('the least configuration is not good');

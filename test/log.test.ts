@@ -1,4 +1,8 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { recordLog } from './support/events.ts';
@@ -78,5 +82,58 @@ describe('the log', () => {
       `log.write('info', 'admission', { uid: 'only' }); setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1000);`,
     );
     expect(line).toMatchObject({ uid: 'only' });
+  });
+
+  it('takes no more than 32 MiB of lines that nobody reads, and says then how many are missing', async () => {
+    const code = `
+      import { createEventLog } from ${JSON.stringify(LOG)};
+      let lost = 0;
+      const log = createEventLog('info', { onLost: (lines) => { lost += lines; } });
+      const user = 'u'.repeat(1000);
+      let written = 0;
+      setInterval(function () {
+        for (let n = 0; n < 1000; n += 1) log.write('info', 'admission', { uid: String(written++), user });
+        if (written === 60_000) {
+          clearInterval(this);
+          process.send({ lost, rss: process.memoryUsage.rss() });
+          process.once('message', () => process.disconnect());
+        }
+      }, 1);`;
+    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
+      env: process.env,
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    const [{ lost, rss }] = (await once(child, 'message')) as [{ lost: number; rss: number }];
+    child.send('read');
+    const lines = (await text(child.stdout ?? Readable.from([]))).trimEnd().split('\n');
+    const events = lines.map((line) => JSON.parse(line) as { event: string; lines?: number });
+    const admissions = events.filter(({ event }) => event === 'admission');
+    const missing = events.filter(({ event }) => event === 'log.lost');
+    expect(lost).toBeGreaterThan(20_000);
+    expect(rss).toBeLessThan(200 * 1024 * 1024);
+    expect(admissions).toHaveLength(60_000 - lost);
+    expect(missing).toEqual([expect.objectContaining({ level: 'error', lines: lost })]);
+  });
+
+  it('lets the process go on, and end, where standard output cannot be written to', async () => {
+    const code = `
+      import { createEventLog } from ${JSON.stringify(LOG)};
+      const log = createEventLog('info');
+      for (const uid of ['1', '2']) {
+        log.write('info', 'admission', { uid });
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      await log.flush();
+      process.send('flushed');
+      process.exit(0);`;
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
+      env: process.env,
+      stdio: ['ignore', full, 'inherit', 'ipc'],
+    });
+    closeSync(full);
+    const ended = once(child, 'exit');
+    expect(await once(child, 'message')).toContain('flushed');
+    expect(await ended).toEqual([0, null]);
   });
 });

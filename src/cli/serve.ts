@@ -39,8 +39,12 @@ export interface ServeOptions {
 export async function serve({ config: file, selfSigned }: ServeOptions): Promise<void> {
   keepNextTickFast();
   const path = resolve(file);
-  const log = createEventLog('info');
   const metrics = createMetrics();
+  const log = createEventLog('info', {
+    onLost: (lines) => {
+      metrics.logLinesLost.inc(lines);
+    },
+  });
   const runtime = await Runtime.create({
     path,
     readConfig: () => readTextFile(path),

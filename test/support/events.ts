@@ -10,5 +10,5 @@ export interface RecordedLog {
 export function recordLog(): RecordedLog {
   const lines: LogLine[] = [];
   const stream = { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) };
-  return { log: createEventLog('trace', stream), lines };
+  return { log: createEventLog('trace', { stream }), lines };
 }
