@@ -20,7 +20,7 @@ import { DECIDED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION } from '../src/core/p
 import { REASONS, RULES } from '../src/core/policy.ts';
 import { UNSEEN_REASONS } from '../src/core/coverage/webhook-sight.ts';
 import { LOG_EVENTS } from '../src/log.ts';
-import { createMetrics } from '../src/metrics.ts';
+import { createMetrics, METRIC_PREFIX } from '../src/metrics.ts';
 import { renderMarkdown } from '../test/bench/render.ts';
 import { parseReport } from '../test/bench/report.ts';
 import { CHART, CHART_SCHEMA_FILE, chartSchema, chartValueTables } from './chart-docs.ts';
@@ -28,11 +28,10 @@ import { IMAGE_MAP_SCHEMA } from './image-map-schema.ts';
 import { code, table } from './markdown.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
-export const SCHEMA_FILE = 'docs/config.schema.json';
+const SCHEMA_FILE = 'docs/config.schema.json';
 export const MAP_SCHEMA_FILE = 'docs/image-map.schema.json';
 /** What `npm run bench:record` measured. */
-export const REPORT_FILE = 'docs/performance.json';
-export const METRIC_PREFIX = 'sdr_image_rewriter_';
+const REPORT_FILE = 'docs/performance.json';
 
 const GENERATED = /(<!-- generated: (.+?) -->\n)[\s\S]*?(<!-- \/generated -->)/g;
 
@@ -371,7 +370,7 @@ const BY_MAP: PolicyOptions = {
 const BY_PRECEDENCE: PolicyOptions = { map: 'examples/image-map-precedence.json' };
 
 /** The examples of `docs/decision.md` and `docs/image-map.md`: the command that shows each, and its images. */
-export const EXAMPLES: Readonly<Record<string, Example>> = {
+const EXAMPLES: Readonly<Record<string, Example>> = {
   reading: {
     options: BY_BASE,
     images: [

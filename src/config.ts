@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 import { readConfigDocument } from './config-document.ts';
-import { type ErrorCode, type Fault, isInvalid, quote } from './core/errors.ts';
+import { type ErrorCode, type Fault, isInvalid, quote, RewriterError } from './core/errors.ts';
 import { isRecord, jsonPath } from './core/json-path.ts';
 import { PROCUREMENTS, type PolicySettings, UNMAPPED_ACTIONS } from './core/policy.ts';
 import {
@@ -14,8 +14,8 @@ import {
 } from './core/prefix-rules.ts';
 
 export const CONFIG_API_VERSION = 'sdr-image-rewriter/v1';
-export const DEFAULT_SOURCES = ['docker.io/atlanhq', 'ghcr.io/atlanhq', 'registry.atlan.com'];
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const DEFAULT_SOURCES = ['docker.io/atlanhq', 'ghcr.io/atlanhq', 'registry.atlan.com'];
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
@@ -304,6 +304,22 @@ export function parseConfig(text: string): Config | ConfigFaults {
     ...crossFaults(parsed.success ? parsed.data : readableParts(raw), raw),
   ];
   return parsed.success && faults.length === 0 ? parsed.data : { faults };
+}
+
+/** As `parseConfig`; throws a `RewriterError` that carries every fault, and names the file at `path`. */
+export function checkConfig(text: string, path: string): Config {
+  const parsed = parseConfig(text);
+  if (!('faults' in parsed)) {
+    return parsed;
+  }
+  const { faults } = parsed;
+  const lines = faults.map((fault) => `\n  ${fault.path}: ${fault.message} [${fault.code}]`);
+  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
+  throw new RewriterError(
+    faults[0]?.code ?? 'CONFIG_VALUE_INVALID',
+    `the configuration ${path} has ${count}:${lines.join('')}`,
+    { faults },
+  );
 }
 
 /** Settings that are fine but have no effect; the operator should hear of them. */

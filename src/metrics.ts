@@ -7,7 +7,7 @@ import {
   Registry,
 } from 'prom-client';
 
-const PREFIX = 'sdr_image_rewriter_';
+export const METRIC_PREFIX = 'sdr_image_rewriter_';
 
 /** Seconds. An answer takes well under a millisecond, and the API server waits for each. */
 const DURATION_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -74,57 +74,57 @@ export function createMetrics(): Metrics {
   const metrics: Metrics = {
     registry,
     requests: createTally({
-      name: `${PREFIX}requests_total`,
+      name: `${METRIC_PREFIX}requests_total`,
       help: 'Admission requests by operation and outcome (rewritten, kept, denied, error).',
       labelNames: ['operation', 'outcome'],
       registers,
     }),
     requestDuration: new Histogram({
-      name: `${PREFIX}request_duration_seconds`,
+      name: `${METRIC_PREFIX}request_duration_seconds`,
       help: 'Time from the complete request body to the answer.',
       buckets: DURATION_BUCKETS,
       registers,
     }),
     images: createTally({
-      name: `${PREFIX}images_total`,
+      name: `${METRIC_PREFIX}images_total`,
       help: 'Images decided about by outcome (rewritten, kept, unmapped, invalid), rule and field.',
       labelNames: ['outcome', 'rule', 'field'],
       registers,
     }),
     mapEntries: new Gauge({
-      name: `${PREFIX}map_entries`,
+      name: `${METRIC_PREFIX}map_entries`,
       help: 'Entries of the image map in use.',
       registers,
     }),
     mapSerial: new Gauge({
-      name: `${PREFIX}map_serial`,
+      name: `${METRIC_PREFIX}map_serial`,
       help: 'Serial of the image map in use.',
       registers,
     }),
     mapLastSuccess: new Gauge({
-      name: `${PREFIX}map_last_success_timestamp_seconds`,
+      name: `${METRIC_PREFIX}map_last_success_timestamp_seconds`,
       help: 'When the source last confirmed or replaced the image map, in seconds since the epoch.',
       registers,
     }),
     mapLoads: new Counter({
-      name: `${PREFIX}map_loads_total`,
+      name: `${METRIC_PREFIX}map_loads_total`,
       help: 'Reads of the image map by result (loaded, unchanged, rejected, failed).',
       labelNames: ['result'],
       registers,
     }),
     configLoads: new Counter({
-      name: `${PREFIX}config_loads_total`,
+      name: `${METRIC_PREFIX}config_loads_total`,
       help: 'Reads of the configuration by result (loaded, rejected).',
       labelNames: ['result'],
       registers,
     }),
     logLinesLost: new Counter({
-      name: `${PREFIX}log_lines_lost_total`,
+      name: `${METRIC_PREFIX}log_lines_lost_total`,
       help: 'Lines of the log that were dropped, since nothing read standard output.',
       registers,
     }),
     tlsNotAfter: new Gauge({
-      name: `${PREFIX}tls_not_after_timestamp_seconds`,
+      name: `${METRIC_PREFIX}tls_not_after_timestamp_seconds`,
       help: 'Expiry of the served certificate, in seconds since the epoch.',
       registers,
     }),

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { ambientUses, findBreaches, importsOf } from './support/import-graph.ts';
 
@@ -24,6 +25,40 @@ describe('the pure core', () => {
 
   it.each(CORE)('uses no clock, chance, process or network in %s', (file) => {
     expect(ambientUses(readSource(file))).toEqual([]);
+  });
+});
+
+/** Which folder imports from which, as CONTRIBUTING.md draws it. What lies in `src` itself is free to all but the core. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  files: ['core'],
+  source: ['core', 'files'],
+  kube: ['core', 'source', 'files'],
+  manifest: ['core'],
+  server: ['core', 'source', 'kube', 'files'],
+  cli: ['core', 'source', 'kube', 'manifest', 'server', 'files'],
+};
+
+describe('the folders of the source', () => {
+  const folderOf = (path: string): string | undefined => /^src\/(\w+)\//.exec(path)?.[1];
+  const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && name.includes('/'))
+    .map((name) => `src/${name}`);
+
+  it('are the ones that have a layer', () => {
+    expect(new Set(files.map(folderOf))).toEqual(new Set(Object.keys(LAYERS)));
+  });
+
+  it.each(Object.entries(LAYERS))('let %s import no more than %j', (folder, allowed) => {
+    const imported = files
+      .filter((file) => folderOf(file) === folder)
+      .flatMap((file) =>
+        importsOf(readSource(file))
+          .filter(({ specifier }) => specifier.startsWith('.'))
+          .map(({ specifier }) => folderOf(posix.join(posix.dirname(file), specifier))),
+      )
+      .filter((each) => each !== undefined && each !== folder);
+    expect([...new Set(imported)].filter((each) => !allowed.includes(each ?? ''))).toEqual([]);
   });
 });
 

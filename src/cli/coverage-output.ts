@@ -24,7 +24,7 @@ export function coverageJson(report: CoverageReport): string {
   ]);
 }
 
-export function summarise({ rows, isComplete }: CoverageReport): CoverageSummary {
+function summarise({ rows, isComplete }: CoverageReport): CoverageSummary {
   const states = Object.keys(STATES) as State[];
   const pods = rows.flatMap((row) => row.pods.map((pod) => `${row.namespace ?? ''}/${pod}`));
   return {

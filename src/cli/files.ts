@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
 import { decodeUtf8 } from '../manifest/text.ts';
-import { fileFaultText, readBytes } from '../source/text-file.ts';
+import { fileFaultText, readBytes } from '../files/text-file.ts';
 
 /** Reads a configuration file. Throws `CONFIG_UNREADABLE` and `CONFIG_NOT_TEXT`. */
 export async function readTextFile(path: string): Promise<string> {

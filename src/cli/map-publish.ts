@@ -52,7 +52,8 @@ export function addMapPublishCommand(map: Command): void {
       allowShrink,
       dryRun,
     };
-    const attempt = (): Promise<Publication> => publishMap({ ...request, now: new Date() });
+    const attempt = (): ReturnType<typeof publishMap> =>
+      publishMap({ ...request, now: new Date() });
     try {
       let publication = await attempt();
       for (
@@ -99,7 +100,6 @@ function publicationText({ kind, serial, etag, diff }: Publication, url: string)
     case 'planned':
       return `${diffText(diff)}would publish ${url} with serial ${shown}\n`;
     case 'nothing-new':
-    case 'lost':
       return `${url} has these rules already, with serial ${shown}; nothing to publish\n`;
   }
 }

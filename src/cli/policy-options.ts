@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import {
+  checkConfig,
   type Config,
   CONFIG_API_VERSION,
   environment,
@@ -16,9 +17,9 @@ import { isInvalid, quote, RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
 import { parseTargetPrefix } from '../core/prefix-rules.ts';
-import { checkConfig, mapSettings } from '../server/runtime.ts';
 import { CachedMap } from '../source/cached-map.ts';
 import { createSource } from '../source/create-source.ts';
+import { mapSettings } from '../source/map-settings.ts';
 import type { MapSource } from '../source/source.ts';
 import { readInput, readTextFile } from './files.ts';
 

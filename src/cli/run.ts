@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { RewriterError } from '../core/errors.ts';
+import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import { Interruption } from './files.ts';
 import { buildServeProgram } from './serve-program.ts';
 
@@ -8,7 +8,7 @@ export const EXIT_FAULT = 1;
 export const EXIT_USAGE = 2;
 
 /** Errors of whoever called the command, not of what it looked at. */
-const USAGE_CODES = new Set<string>([
+const USAGE_CODES = new Set<ErrorCode>([
   'USAGE',
   'CONFIG_UNREADABLE',
   'MAP_UNREADABLE',
@@ -16,7 +16,7 @@ const USAGE_CODES = new Set<string>([
   'KUBECONFIG_INVALID',
 ]);
 
-/** Runs one command line; returns the exit code. Errors go to standard error as one sentence with a code. */
+/** Runs one command line; returns the exit code. Errors go to standard error, as one sentence with a code. */
 export async function run(argv: readonly string[]): Promise<number> {
   let exitCode = EXIT_FINE;
   // A reader that has seen enough, such as head, is no fault.

@@ -21,7 +21,7 @@ import { describeStatus } from '../server/status.ts';
 import type { ServingCertificate } from '../server/tls.ts';
 import { buildWebhook, type WebhookServer } from '../server/webhook.ts';
 import { createSource } from '../source/create-source.ts';
-import { watchFiles } from '../source/watch-file.ts';
+import { watchFiles } from '../files/watch-file.ts';
 import { VERSION } from '../version.ts';
 import { readTextFile } from './files.ts';
 

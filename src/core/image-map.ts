@@ -38,12 +38,10 @@ export type MapEntry = ImageEntry | NameEntry;
 
 /** Entries by text. */
 export interface Lookup<Entry> {
-  readonly size: number;
   get(key: string): Entry | undefined;
 }
 
 export interface PrefixLookup<Value> {
-  get(prefix: string): Value | undefined;
   /** The value of the longest prefix that covers `repository`. */
   longest(repository: string): PrefixMatch<Value> | undefined;
 }
@@ -68,7 +66,7 @@ export interface ImageMap {
   /** By `repo:tag@digest`, `repo@digest` and `@digest`, as the sources are written. */
   readonly digests: Lookup<ImageEntry>;
   /** By `repo@digest` and `@digest`: what entries that know a digest say beyond their own source. */
-  readonly impliedDigests: Omit<Lookup<ImageEntry>, 'size'>;
+  readonly impliedDigests: Lookup<ImageEntry>;
   readonly repositories: Lookup<NameEntry>;
   readonly prefixes: PrefixLookup<NameEntry>;
   /** Canonical texts of all image targets. */

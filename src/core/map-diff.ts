@@ -1,5 +1,4 @@
 import type { ImageMap, MapEntry } from './image-map.ts';
-import { findEntry } from './map-guard.ts';
 import type { Steps } from './steps.ts';
 
 export interface MapDiff {
@@ -65,4 +64,10 @@ function isSameRule(one: MapEntry, other: MapEntry): boolean {
     one.canonicalTarget === other.canonicalTarget &&
     (one.kind !== 'image' || other.kind !== 'image' || one.sourceDigest === other.sourceDigest)
   );
+}
+
+/** The entry of `map` for the same source, whatever its target. */
+export function findEntry(map: ImageMap, { kind, key }: MapEntry): MapEntry | undefined {
+  const number = map.ruleOf(kind, key);
+  return number === undefined ? undefined : map.table.entry(number);
 }

@@ -405,7 +405,7 @@ class DocumentReader {
   }
 
   #digest(value: unknown, path: string): string | undefined {
-    const text = value === undefined ? undefined : this.#text(value, path);
+    const text = this.#text(value, path);
     if (text === undefined) {
       return undefined;
     }

@@ -1,6 +1,6 @@
 import { type Fault, quote } from './errors.ts';
 import { FaultList } from './fault-list.ts';
-import { hasFaults, type ImageMap, type MapEntry, type MapFaults } from './image-map.ts';
+import { hasFaults, type ImageMap, type MapFaults } from './image-map.ts';
 import { targetPathOf } from './map-document.ts';
 import { type Prefix, PrefixTable } from './prefix-rules.ts';
 import { parseReference } from './reference.ts';
@@ -47,12 +47,6 @@ export function* successorSteps(
     faults.push(...(yield* shrinkFaults(map, current, guards)));
   }
   return faults;
-}
-
-/** Whether `map` has an entry for the same source, whatever its target. */
-export function findEntry(map: ImageMap, { kind, key }: MapEntry): MapEntry | undefined {
-  const number = map.ruleOf(kind, key);
-  return number === undefined ? undefined : map.table.entry(number);
 }
 
 function* forbiddenTargets(

@@ -81,10 +81,10 @@ export class MapStore {
       get entries() {
         return table.entries;
       },
-      tags: { size: tags.size, get: (key) => imageOf(tags.get(key)) },
-      digests: { size: digests.size, get: (key) => imageOf(digests.get(key)) },
+      tags: { get: (key) => imageOf(tags.get(key)) },
+      digests: { get: (key) => imageOf(digests.get(key)) },
       impliedDigests: { get: (key) => imageOf(impliedOf(key)) },
-      repositories: { size: repositories.size, get: (key) => nameOf(repositories.get(key)) },
+      repositories: { get: (key) => nameOf(repositories.get(key)) },
       prefixes: prefixLookup(prefixes, nameOf),
       imageTargets: this.imageTargets,
       repositoryTargets: this.repositoryTargets,
@@ -189,7 +189,6 @@ function prefixLookup<Value>(
     return number === undefined ? undefined : valueOf(number);
   };
   return {
-    get,
     longest: (repository) => (index.size === 0 ? undefined : longestPrefix(repository, get)),
   };
 }

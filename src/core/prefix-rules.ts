@@ -1,4 +1,4 @@
-import { type Invalid, quote } from './errors.ts';
+import { type Invalid, isInvalid, quote } from './errors.ts';
 import {
   DOCKER_HUB,
   isPathText,
@@ -14,7 +14,6 @@ export interface Prefix {
   readonly text: string;
   /** Normalised, without a trailing slash: `docker.io/atlanhq`. */
   readonly value: string;
-  readonly registry: string;
   readonly hasRegistry: boolean;
 }
 
@@ -40,7 +39,6 @@ export function parsePrefix(text: string): Prefix | Invalid {
   return {
     text: trimmed,
     value: path === '' ? registry : `${registry}/${path}`,
-    registry,
     hasRegistry,
   };
 }
@@ -48,7 +46,7 @@ export function parsePrefix(text: string): Prefix | Invalid {
 /** As `parsePrefix`, for a place that images are pulled from: the host must be spelled out. */
 export function parseTargetPrefix(text: string): Prefix | Invalid {
   const prefix = parsePrefix(text);
-  if ('invalid' in prefix || prefix.hasRegistry) {
+  if (isInvalid(prefix) || prefix.hasRegistry) {
     return prefix;
   }
   return {
@@ -72,10 +70,6 @@ export class PrefixTable<Value> {
 
   set(prefix: string, value: Value): void {
     this.#values.set(prefix, value);
-  }
-
-  get(prefix: string): Value | undefined {
-    return this.#values.get(prefix);
   }
 
   keys(): MapIterator<string> {

@@ -1,5 +1,5 @@
 import { RewriterError } from '../core/errors.ts';
-import type { Clock } from '../source/cached-map.ts';
+import type { Clock } from '../clock.ts';
 import {
   type CertificateState,
   type CertificateStep,

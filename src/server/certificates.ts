@@ -6,8 +6,8 @@ import { RewriterError } from '../core/errors.ts';
 import type { Cluster, ClusterNames } from '../kube/cluster.ts';
 import type { SelfManagedCertificate } from '../kube/self-managed-certificate.ts';
 import type { EventLog } from '../log.ts';
-import { systemClock } from '../source/cached-map.ts';
-import { watchFiles } from '../source/watch-file.ts';
+import { systemClock } from '../clock.ts';
+import { watchFiles } from '../files/watch-file.ts';
 import { checkCertificate, loadCertificate, readClientCA, type ServingCertificate } from './tls.ts';
 
 type TlsConfig = Config['server']['tls'];

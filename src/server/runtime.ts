@@ -1,17 +1,16 @@
 import {
+  checkConfig,
   type Config,
   type ImageMapConfig,
   idleSettings,
-  parseConfig,
   policySettings,
 } from '../config.ts';
-import { type Fault, RewriterError } from '../core/errors.ts';
+import { RewriterError } from '../core/errors.ts';
 import { createPolicy, type Policy } from '../core/policy.ts';
 import type { EventLog } from '../log.ts';
 import { forgetMap, type Metrics } from '../metrics.ts';
-import { CachedMap, type CachedMapSettings, type MapObserver } from '../source/cached-map.ts';
-import { createCacheFile } from '../source/cache-file.ts';
-import { readPublicKeys } from '../source/signature.ts';
+import { CachedMap, type MapObserver } from '../source/cached-map.ts';
+import { mapSettings } from '../source/map-settings.ts';
 import type { MapSource } from '../source/source.ts';
 
 const LOGGED_FAULTS = 10;
@@ -219,38 +218,6 @@ function openSource(
   { procurement, imageMap }: Config,
 ): MapSource | undefined {
   return procurement === 'map' ? createSource(imageMap) : undefined;
-}
-
-/** What the cached map takes from the configuration. */
-export function mapSettings({ imageMap, allowedTargets }: Config): CachedMapSettings {
-  const { refreshInterval, timeout, maxBytes, allowRollback, maxShrink } = imageMap;
-  const { publicKeyFile, cacheFile } = imageMap;
-  return {
-    refreshInterval,
-    timeout,
-    maxBytes,
-    allowRollback,
-    maxShrink,
-    allowedTargets,
-    readKeys: publicKeyFile === '' ? undefined : () => readPublicKeys(publicKeyFile),
-    cache: cacheFile === '' ? undefined : createCacheFile(cacheFile),
-  };
-}
-
-/** Parses a configuration; throws a `RewriterError` that carries every fault. */
-export function checkConfig(text: string, path: string): Config {
-  const parsed = parseConfig(text);
-  if (!('faults' in parsed)) {
-    return parsed;
-  }
-  const { faults } = parsed;
-  const lines = faults.map((fault: Fault) => `\n  ${fault.path}: ${fault.message} [${fault.code}]`);
-  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
-  throw new RewriterError(
-    faults[0]?.code ?? 'CONFIG_VALUE_INVALID',
-    `the configuration ${path} has ${count}:${lines.join('')}`,
-    { faults },
-  );
 }
 
 function asConfigError(error: unknown): RewriterError {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { RewriterError } from '../core/errors.ts';
-import { readText } from '../source/text-file.ts';
+import { readText } from '../files/text-file.ts';
 
 export interface TlsFiles {
   readonly certFile: string;

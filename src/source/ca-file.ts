@@ -1,4 +1,4 @@
-import { readText } from './text-file.ts';
+import { readText } from '../files/text-file.ts';
 
 /** The PEM text of `imageMap.s3.caFile`; undefined for the empty path. Throws `MAP_TLS_FAILED`. */
 export async function readCa(path: string): Promise<string | undefined> {

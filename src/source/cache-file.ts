@@ -8,7 +8,7 @@ import { BEFORE_REVIEWS, BESIDE_REVIEWS, type Pace, runInSlices } from './slices
 /** A good map as it was read, kept over a restart. */
 export interface CachedBytes {
   /** The place of its source. */
-  readonly location: string;
+  readonly place: string;
   readonly etag: string;
   readonly bytes: Uint8Array;
   /** Of the bytes, in hex. */
@@ -33,7 +33,7 @@ export interface MapCache {
 }
 
 interface Header {
-  readonly location: string;
+  readonly place: string;
   readonly etag: string;
   readonly sha256: string;
   readonly signature: string | null;
@@ -95,9 +95,9 @@ async function writeDurably(
   cached: CachedBytes,
   tables: readonly Uint8Array[] = [],
 ): Promise<void> {
-  const { location, etag, bytes, sha256, signature, confirmedAt } = cached;
+  const { place, etag, bytes, sha256, signature, confirmedAt } = cached;
   const header: Header = {
-    location,
+    place,
     etag,
     sha256,
     signature: signature === undefined ? null : Buffer.from(signature).toString('base64'),
@@ -145,7 +145,7 @@ async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   if (!Number.isSafeInteger(confirmedAt) || !isHeader(header)) {
     return undefined;
   }
-  const { location, etag, sha256, signature } = header;
+  const { place, etag, sha256, signature } = header;
   const start = end + 1 + (header.tables?.size ?? 0);
   const bytes = file.subarray(start);
   if (sha256 !== (await hashOf(bytes))) {
@@ -154,7 +154,7 @@ async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
   const tables = file.subarray(end + 1, start);
   const areGood = tables.length > 0 && header.tables?.sha256 === (await hashOf(tables));
   return {
-    location,
+    place,
     etag,
     bytes,
     sha256,
@@ -172,7 +172,7 @@ function hashOf(bytes: Uint8Array): Promise<string> {
 function isHeader(value: unknown): value is Header {
   return (
     isRecord(value) &&
-    ['location', 'etag', 'sha256'].every((key) => typeof value[key] === 'string') &&
+    ['place', 'etag', 'sha256'].every((key) => typeof value[key] === 'string') &&
     (value.signature === null || typeof value.signature === 'string') &&
     (value.tables === undefined || areTables(value.tables))
   );

@@ -1,5 +1,6 @@
 import { type KeyObject, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../clock.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, imageMapSteps, type MapFaults } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
@@ -53,22 +54,6 @@ export interface MapObserver {
   /** The map is in use, but would not outlive the process. */
   cacheFailed(error: Error): void;
 }
-
-export interface Clock {
-  /** Milliseconds since the epoch. */
-  now(): number;
-  /** Runs once after so many milliseconds, unless the returned function is called first. */
-  after(milliseconds: number, run: () => void): () => void;
-}
-
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  after(milliseconds, run) {
-    const timer = setTimeout(run, milliseconds);
-    timer.unref();
-    return () => clearTimeout(timer);
-  },
-};
 
 /** For a publisher that writes map and signature one after the other. */
 const SIGNATURE_RETRIES = 2;
@@ -245,7 +230,7 @@ export class CachedMap {
     const generation = this.#generation;
     const { cache, readKeys } = this.#settings;
     const cached = await cache?.load();
-    if (cached?.location !== this.#place || !(await this.#isSigned(cached))) {
+    if (cached?.place !== this.#place || !(await this.#isSigned(cached))) {
       return;
     }
     const restored = this.#restore(cached);
@@ -476,7 +461,7 @@ export class CachedMap {
       const { rules, sha256, place } = loaded;
       const confirmedAt = this.#lastSuccess ?? this.#clock.now();
       error = await cache?.save(
-        { location: place, etag, bytes, sha256, signature, confirmedAt },
+        { place, etag, bytes, sha256, signature, confirmedAt },
         readKeys === undefined ? rules.save(BUILD) : undefined,
       );
       if (this.#unsaved !== unsaved || this.#settings.cache !== cache) {

@@ -4,8 +4,8 @@ import { sha256Steps } from './digest.ts';
 import { enlarge, timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
-import { fileFaultText } from './text-file.ts';
-import { watchFiles } from './watch-file.ts';
+import { fileFaultText } from '../files/text-file.ts';
+import { watchFiles } from '../files/watch-file.ts';
 
 /** Bytes that are read at once. */
 const READ_SIZE = 1_048_576;

@@ -17,7 +17,7 @@ import {
   SIGNATURE_LIMIT,
   SIGNATURE_SUFFIX,
 } from './source.ts';
-import { fileFaultText } from './text-file.ts';
+import { fileFaultText } from '../files/text-file.ts';
 
 const REDIRECT_LIMIT = 3;
 

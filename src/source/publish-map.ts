@@ -26,12 +26,16 @@ export interface PublishRequest {
 }
 
 export interface Publication {
-  /** `lost`: somebody else published in the meantime, and what is there is not this map. */
-  readonly kind: 'published' | 'planned' | 'nothing-new' | 'lost';
+  readonly kind: 'published' | 'planned' | 'nothing-new';
   readonly serial: number | undefined;
   readonly etag: string | undefined;
   readonly versionId: string | undefined;
   readonly diff: MapDiff;
+}
+
+/** Somebody else published in the meantime, and what is there is not this map. */
+interface Lost {
+  readonly kind: 'lost';
 }
 
 /**
@@ -39,7 +43,7 @@ export interface Publication {
  * signature is written first and keeps the earlier ones, so that a reader in between never finds a map
  * without a signature that fits. Throws a `RewriterError` where the map must not be published.
  */
-export async function publishMap(request: PublishRequest): Promise<Publication> {
+export async function publishMap(request: PublishRequest): Promise<Publication | Lost> {
   const { store, key, text, map, signKey, allowShrink, dryRun, now } = request;
   const present = await readPresent(request, key, request.maxBytes);
   const signature = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
@@ -74,18 +78,11 @@ export async function publishMap(request: PublishRequest): Promise<Publication> 
     return { kind: 'planned', serial, etag: undefined, versionId: undefined, diff };
   }
 
-  const lost = {
-    kind: 'lost',
-    serial: undefined,
-    etag: undefined,
-    versionId: undefined,
-    diff,
-  } as const;
   const bytes = Buffer.from(withSerial(text, map, serial, now));
   if (signKey !== undefined) {
     const signed = await writeSignature({ ...request, bytes, signKey }, signature);
     if (signed.kind === 'lost') {
-      return refuseHidden(signature, lost);
+      return refuseHidden(signature);
     }
   }
   const written = await write(request, {
@@ -95,7 +92,7 @@ export async function publishMap(request: PublishRequest): Promise<Publication> 
     replaces: present.etag,
   });
   return written.kind === 'lost'
-    ? refuseHidden(present, lost)
+    ? refuseHidden(present)
     : { kind: 'published', serial, etag: written.etag, versionId: written.versionId, diff };
 }
 
@@ -193,11 +190,11 @@ async function readPresent(
 }
 
 /** What could not be read was taken to be missing; if it is there after all, that was no race. */
-function refuseHidden({ denial }: Present, lost: Publication): Publication {
+function refuseHidden({ denial }: Present): Lost {
   if (denial !== undefined) {
     throw denial;
   }
-  return lost;
+  return { kind: 'lost' };
 }
 
 interface Published {

@@ -212,33 +212,48 @@ interface Advice {
 }
 
 /** What to do about each error that S3 names, by its own name for it. */
-const ADVICE: Readonly<Record<string, Advice>> = {
-  NoSuchKey: { code: 'MAP_NOT_FOUND', advice: 'publish a map there, or correct imageMap.url' },
-  NoSuchBucket: { code: 'MAP_NOT_FOUND', advice: 'correct the bucket in imageMap.url' },
-  NoSuchVersion: { code: 'MAP_NOT_FOUND', advice: 'correct imageMap.s3.versionId' },
-  ExpiredToken: {
-    code: 'MAP_CREDENTIALS_REFUSED',
-    advice: 'the session token expired; check how this pod gets its credentials',
-  },
-  InvalidAccessKeyId: {
-    code: 'MAP_CREDENTIALS_REFUSED',
-    advice: 'the access key does not exist; look for a left-over AWS_ACCESS_KEY_ID',
-  },
-  SignatureDoesNotMatch: {
-    code: 'MAP_CREDENTIALS_REFUSED',
-    advice: 'the secret key does not belong to the access key, or a proxy changes requests',
-  },
-  CredentialsProviderError: {
-    code: 'MAP_CREDENTIALS_REFUSED',
-    advice: 'no credentials were found; set up IRSA, EKS Pod Identity or the AWS variables',
-  },
-  RequestTimeTooSkewed: {
-    code: 'MAP_CLOCK_SKEWED',
-    advice: 'the clock of this node is wrong; check its time service',
-  },
-  PermanentRedirect: { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' },
-  AuthorizationHeaderMalformed: { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' },
-};
+const ADVICE: ReadonlyMap<string, Advice> = new Map<string, Advice>([
+  ['NoSuchKey', { code: 'MAP_NOT_FOUND', advice: 'publish a map there, or correct imageMap.url' }],
+  ['NoSuchBucket', { code: 'MAP_NOT_FOUND', advice: 'correct the bucket in imageMap.url' }],
+  ['NoSuchVersion', { code: 'MAP_NOT_FOUND', advice: 'correct imageMap.s3.versionId' }],
+  [
+    'ExpiredToken',
+    {
+      code: 'MAP_CREDENTIALS_REFUSED',
+      advice: 'the session token expired; check how this pod gets its credentials',
+    },
+  ],
+  [
+    'InvalidAccessKeyId',
+    {
+      code: 'MAP_CREDENTIALS_REFUSED',
+      advice: 'the access key does not exist; look for a left-over AWS_ACCESS_KEY_ID',
+    },
+  ],
+  [
+    'SignatureDoesNotMatch',
+    {
+      code: 'MAP_CREDENTIALS_REFUSED',
+      advice: 'the secret key does not belong to the access key, or a proxy changes requests',
+    },
+  ],
+  [
+    'CredentialsProviderError',
+    {
+      code: 'MAP_CREDENTIALS_REFUSED',
+      advice: 'no credentials were found; set up IRSA, EKS Pod Identity or the AWS variables',
+    },
+  ],
+  [
+    'RequestTimeTooSkewed',
+    {
+      code: 'MAP_CLOCK_SKEWED',
+      advice: 'the clock of this node is wrong; check its time service',
+    },
+  ],
+  ['PermanentRedirect', { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' }],
+  ['AuthorizationHeaderMalformed', { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' }],
+]);
 
 /** What depends on whether an object was to be read or written. */
 interface Words {
@@ -267,7 +282,7 @@ function describeS3Error(error: unknown, location: string, words = GET_WORDS): R
   }
   const [name, status] = [errorName(error), statusOf(error)];
   const message = error instanceof Error ? error.message : String(error);
-  const known = ADVICE[name] ?? adviceFor(name, message, status, words);
+  const known = ADVICE.get(name) ?? adviceFor(name, message, status, words);
   if (known !== undefined) {
     const text = `${location}: ${name} (${message}); ${known.advice}`;
     return new RewriterError(known.code, text, { cause: error });
@@ -300,5 +315,5 @@ function adviceFor(
   if (status === 403) {
     return { code: 'MAP_ACCESS_DENIED', advice: permission };
   }
-  return status === 404 ? ADVICE.NoSuchKey : undefined;
+  return status === 404 ? ADVICE.get('NoSuchKey') : undefined;
 }

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
-import { readText } from './text-file.ts';
+import { readText } from '../files/text-file.ts';
 
 const verifyInPool = promisify(verify);
 
@@ -18,7 +18,7 @@ interface PemBlock {
 }
 
 /** Reads one or several Ed25519 public keys (PEM). Throws `SIGNATURE_KEY_INVALID`, which says `name`. */
-export function parsePublicKeys(pem: string, name = 'the key'): KeyObject[] {
+export function parsePublicKeys(pem: string, name: string): KeyObject[] {
   return pemBlocks(pem, name).map((block) => {
     // Node.js would take the public half of it, and every reader of maps could sign them.
     if (isPrivate(block)) {
@@ -30,7 +30,7 @@ export function parsePublicKeys(pem: string, name = 'the key'): KeyObject[] {
 }
 
 /** Reads an Ed25519 private key (PEM). Throws `SIGNATURE_KEY_INVALID`, which says `name`. */
-export function parsePrivateKey(pem: string, name = 'the key'): KeyObject {
+export function parsePrivateKey(pem: string, name: string): KeyObject {
   const blocks = pemBlocks(pem, name);
   const block = blocks.find(isPrivate);
   if (block === undefined) {

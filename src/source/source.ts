@@ -39,7 +39,7 @@ export interface MapSource {
   /** For logs and messages: never holds a token. */
   readonly location: string;
   /** Tells apart what has one `location` and is not the same; absent: `location` does. Holds no token either. */
-  readonly place?: string;
+  readonly place?: string | undefined;
   read(request: ReadRequest): Promise<MapReading>;
   /** Finds out what `location` needs; the place of a map may be known only after some I/O. */
   prepare?(): Promise<void>;

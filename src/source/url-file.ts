@@ -1,9 +1,9 @@
 import { RewriterError } from '../core/errors.ts';
 import type { MapSource } from './source.ts';
-import { readText } from './text-file.ts';
-import { watchFiles } from './watch-file.ts';
+import { readText } from '../files/text-file.ts';
+import { watchFiles } from '../files/watch-file.ts';
 
-interface Place {
+interface Opened {
   readonly url: string;
   readonly source: MapSource;
   /** Of the version that it gave last. */
@@ -15,18 +15,21 @@ interface Place {
  * read before each read of the map, so that a renewed token is used at once.
  */
 export function createUrlFileSource(path: string, open: (url: string) => MapSource): MapSource {
-  let place: Place | undefined;
-  const current = async (): Promise<Place> => {
+  let opened: Opened | undefined;
+  const current = async (): Promise<Opened> => {
     const url = await readUrl(path);
-    if (place?.url !== url) {
-      place?.source.close?.();
-      place = { url, source: open(url) };
+    if (opened?.url !== url) {
+      opened?.source.close?.();
+      opened = { url, source: open(url) };
     }
-    return place;
+    return opened;
   };
   return {
     get location() {
-      return place?.source.location ?? `the URL in ${path}`;
+      return opened?.source.location ?? `the URL in ${path}`;
+    },
+    get place() {
+      return opened?.source.place;
     },
     async prepare() {
       await current();
@@ -42,7 +45,7 @@ export function createUrlFileSource(path: string, open: (url: string) => MapSour
       return reading;
     },
     watch: (onChange) => watchFiles([path], onChange),
-    close: () => place?.source.close?.(),
+    close: () => opened?.source.close?.(),
   };
 }
 

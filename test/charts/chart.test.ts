@@ -9,7 +9,8 @@ import {
   listChartValues,
   VALUES_FILE,
 } from '../../scripts/chart-docs.ts';
-import { listMetrics, METRIC_PREFIX, ROOT } from '../../scripts/docs.ts';
+import { listMetrics, ROOT } from '../../scripts/docs.ts';
+import { METRIC_PREFIX } from '../../src/metrics.ts';
 import { configJsonSchema } from '../../src/config.ts';
 import { PATH_LIMIT } from '../../src/core/reference.ts';
 

@@ -84,7 +84,7 @@ describe('parseImageMap', () => {
       'docker.io/atlanhq/a:1': 'r.example/a:1',
       'index.docker.io/atlanhq/a:1': 'r.example/a:1',
     });
-    expect(map.tags.size).toBe(1);
+    expect(map.ruleCount).toBe(1);
   });
 
   it('lets several sources have one target', () => {

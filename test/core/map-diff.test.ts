@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { compareMaps, countChanges } from '../../src/core/map-diff.ts';
+import { compareMaps, countChanges, findEntry } from '../../src/core/map-diff.ts';
 import { runSteps } from '../../src/core/steps.ts';
 import { soundMapSections } from '../support/arbitraries.ts';
 import { digestOf } from '../support/digests.ts';
@@ -94,5 +94,38 @@ describe('countChanges', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('findEntry', () => {
+  const [a, b] = [digestOf('a'), digestOf('b')];
+  const map = mapOf({
+    'atlanhq/a:1': 'r.example/a:1',
+    [`atlanhq/b:1@${a}`]: `r.example/b:1@${b}`,
+    [`@${b}`]: `r.example/c@${b}`,
+    'atlanhq/d': 'r.example/d',
+    'ghcr.io/atlanhq/': 'r.example/ghcr',
+  });
+
+  it.each(map.entries.map((entry) => ({ entry })))('finds $entry.key again', ({ entry }) => {
+    expect(findEntry(map, entry)).toBe(entry);
+    expect(findEntry(mapOf({}), entry)).toBeUndefined();
+  });
+
+  it('does not take what an entry implies for an entry of its own', () => {
+    const other = mapOf({
+      [`atlanhq/b@${a}`]: `r.example/b:1@${b}`,
+      [`@${a}`]: `r.example/b@${b}`,
+    });
+    for (const entry of other.entries) {
+      expect(findEntry(map, entry)).toBeUndefined();
+    }
+  });
+
+  it('tells a repository from a prefix and an image of the same name', () => {
+    const other = mapOf({ 'atlanhq/d/': 'r.example/d', 'atlanhq/d:latest': 's.example/d:1' });
+    for (const entry of other.entries) {
+      expect(findEntry(map, entry)).toBeUndefined();
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { FAULT_LIMIT } from '../../src/core/fault-list.ts';
 import { parseImageMap } from '../../src/core/image-map.ts';
-import { checkSuccessor, findEntry, type MapGuards } from '../../src/core/map-guard.ts';
+import { checkSuccessor, type MapGuards } from '../../src/core/map-guard.ts';
 import { digestOf } from '../support/digests.ts';
 import { mapDocument, mapOf } from '../support/maps.ts';
 import { prefixOf } from '../support/references.ts';
@@ -192,38 +192,5 @@ describe('checkSuccessor', () => {
       'MAP_SHRINKS $',
       'MAP_TARGET_FORBIDDEN $.images["atlanhq/x:1"]',
     ]);
-  });
-});
-
-describe('findEntry', () => {
-  const [a, b] = [digestOf('a'), digestOf('b')];
-  const map = mapOf({
-    'atlanhq/a:1': 'r.example/a:1',
-    [`atlanhq/b:1@${a}`]: `r.example/b:1@${b}`,
-    [`@${b}`]: `r.example/c@${b}`,
-    'atlanhq/d': 'r.example/d',
-    'ghcr.io/atlanhq/': 'r.example/ghcr',
-  });
-
-  it.each(map.entries.map((entry) => ({ entry })))('finds $entry.key again', ({ entry }) => {
-    expect(findEntry(map, entry)).toBe(entry);
-    expect(findEntry(mapOf({}), entry)).toBeUndefined();
-  });
-
-  it('does not take what an entry implies for an entry of its own', () => {
-    const other = mapOf({
-      [`atlanhq/b@${a}`]: `r.example/b:1@${b}`,
-      [`@${a}`]: `r.example/b@${b}`,
-    });
-    for (const entry of other.entries) {
-      expect(findEntry(map, entry)).toBeUndefined();
-    }
-  });
-
-  it('tells a repository from a prefix and an image of the same name', () => {
-    const other = mapOf({ 'atlanhq/d/': 'r.example/d', 'atlanhq/d:latest': 's.example/d:1' });
-    for (const entry of other.entries) {
-      expect(findEntry(map, entry)).toBeUndefined();
-    }
   });
 });

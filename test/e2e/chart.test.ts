@@ -341,7 +341,7 @@ describe('what is rendered', () => {
         apiGroups: ['admissionregistration.k8s.io'],
         resources: ['mutatingwebhookconfigurations'],
         resourceNames: [RELEASE],
-        verbs: ['get', 'update', 'patch'],
+        verbs: ['get', 'patch'],
       },
     ]);
     expect(one(own, 'Role').rules).toEqual([
@@ -349,7 +349,7 @@ describe('what is rendered', () => {
         apiGroups: [''],
         resources: ['secrets'],
         resourceNames: [`${RELEASE}-tls`],
-        verbs: ['get', 'update', 'patch'],
+        verbs: ['get', 'patch'],
       },
       { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
     ]);

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { SelfManagedCertificate } from '../../src/kube/self-managed-certificate.ts';
 import type { PemPair } from '../../src/kube/x509.ts';
-import type { Clock } from '../../src/source/cached-map.ts';
+import type { Clock } from '../../src/clock.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
 
 const DAY = 86_400_000;

@@ -11,7 +11,7 @@ function cachedOf(overrides: Partial<CachedBytes> = {}): CachedBytes {
   const text = '{"docker.io/atlanhq/mysql:1":\n"registry.corp.example/mysql:1"}\n';
   const bytes = overrides.bytes ?? bytesOfText(text);
   return {
-    location: 's3://sdr-config/image-map.json',
+    place: 's3://sdr-config/image-map.json',
     etag: '6f1ed002',
     bytes,
     sha256: sha256(bytes),
@@ -38,7 +38,7 @@ describe('the cache file', () => {
     ['with one', cachedOf({ signature: Uint8Array.from([0, 10, 255]) })],
     ['with bytes that are no text', cachedOf({ bytes: Uint8Array.from([10, 0, 255, 10]) })],
     ['with no bytes', cachedOf({ bytes: new Uint8Array() })],
-    ['with a location that needs escapes', cachedOf({ location: 'file:///a "b"\n/c', etag: '' })],
+    ['with a place that needs escapes', cachedOf({ place: 'file:///a "b"\n/c', etag: '' })],
   ])('gives back what was saved %s', async (_name, cached) => {
     await using workspace = await Workspace.create();
     expect(await createCacheFile(workspace.path(FILE)).save(cached)).toBeUndefined();
@@ -152,7 +152,7 @@ describe('the cache file', () => {
   );
 
   it.each(
-    ['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"location":1,"etag":"","sha256":""}\n'].flatMap(
+    ['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"place":1,"etag":"","sha256":""}\n'].flatMap(
       (text) => [text, `1700000000000${text}`],
     ),
   )('holds nothing when it reads %j', async (text) => {

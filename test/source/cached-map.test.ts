@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import type { Clock } from '../../src/clock.ts';
 import { RewriterError } from '../../src/core/errors.ts';
 import { MapStore } from '../../src/core/map-store.ts';
 import { type CachedBytes, createCacheFile, type MapCache } from '../../src/source/cache-file.ts';
 import {
   CachedMap,
   type CachedMapSettings,
-  type Clock,
   type MapObserver,
 } from '../../src/source/cached-map.ts';
 import { BUILD } from '../../src/version.ts';
@@ -756,7 +756,7 @@ describe('the cache', () => {
     const cache = new FakeCache();
     const bytes = bytesOf(document);
     cache.saved = {
-      location: LOCATION,
+      place: LOCATION,
       etag,
       bytes,
       sha256: sha256(bytes),
@@ -859,7 +859,7 @@ describe('the cache', () => {
   });
 
   it.each([
-    ['of another place', cacheOf(documentOf(3), { location: 's3://another/map.json' })],
+    ['of another place', cacheOf(documentOf(3), { place: 's3://another/map.json' })],
     ['without any', new FakeCache()],
     ['that is no map', cacheOf([1])],
     ['with a target that is forbidden by now', cacheOf({ 'a.example/x:1': 'b.example/x:1' })],
@@ -881,7 +881,7 @@ describe('the cache', () => {
     bench.source.put(documentOf(3));
     await bench.map.start();
     expect(cache.saved).toEqual({
-      location: LOCATION,
+      place: LOCATION,
       etag: bench.source.etag,
       bytes: bench.source.bytes,
       sha256: sha256(bench.source.bytes),
@@ -983,7 +983,7 @@ describe('the cache', () => {
     source.heal();
     source.put(documentOf(2));
     await map.refresh();
-    expect(cache.saved).toMatchObject({ location: source.place });
+    expect(cache.saved).toMatchObject({ place: source.place });
   });
 
   it('is filled when it comes with other settings, though the map is the same', async () => {
@@ -1197,7 +1197,7 @@ describe('a signed map', () => {
       const cache = new FakeCache();
       const bytes = bytesOf(documentOf(3));
       cache.saved = {
-        location: LOCATION,
+        place: LOCATION,
         etag: 'e',
         bytes,
         sha256: sha256(bytes),
@@ -1226,7 +1226,7 @@ describe('a signed map', () => {
     const bytes = bytesOf(documentOf(3));
     const signature = bytesOfText(signBytes(bytes, key.privateKey));
     cache.saved = {
-      location: LOCATION,
+      place: LOCATION,
       etag: 'e',
       bytes,
       sha256: sha256(bytes),

@@ -427,6 +427,18 @@ describe('imageMap.urlFile', () => {
     expect(source.location).toBe(server.url + PATH);
   });
 
+  it('tells places apart by what the query asks for, and not by its token', async () => {
+    await using server = await startServer();
+    server.put(PATH, MAP);
+    const placeOf = async (query: string): Promise<string | undefined> => {
+      const source = urlFileSource(await workspace.write('place', `${server.url}${PATH}${query}`));
+      await source.prepare?.();
+      return source.place;
+    };
+    expect(await placeOf('?env=a')).not.toBe(await placeOf('?env=b'));
+    expect(await placeOf('?sv=1&sig=first')).toBe(await placeOf('?sv=1&sig=second'));
+  });
+
   it('asks another place for all that it has, whatever the etag of the place before', async () => {
     await using server = await startServer();
     server.put(PATH, MAP);

@@ -13,6 +13,7 @@ import {
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
 
+const NAME = 'the key';
 const MAP = bytesOfText('{"apiVersion":"sdr-image-map/v1"}');
 
 interface PemPair {
@@ -72,7 +73,7 @@ describe('a signature', () => {
 
   it('is accepted from any of several keys, and from no other', () => {
     const [old, next] = [ed25519Pair(), ed25519Pair()];
-    const keys = parsePublicKeys(`# old\n${old.publicPem}\n# next\n${next.publicPem}`);
+    const keys = parsePublicKeys(`# old\n${old.publicPem}\n# next\n${next.publicPem}`, NAME);
     expect(keys).toHaveLength(2);
     expect(verifyBytes(MAP, signatureOf(MAP, old), keys)).toBe(true);
     expect(verifyBytes(MAP, signatureOf(MAP, next), keys)).toBe(true);
@@ -153,7 +154,7 @@ describe('a key', () => {
       pair.publicPem + ec.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     ],
   ])('that is %s is refused for verifying', (_name, pem) => {
-    expect(() => parsePublicKeys(pem)).toThrow(
+    expect(() => parsePublicKeys(pem, NAME)).toThrow(
       expect.objectContaining({ code: 'SIGNATURE_KEY_INVALID' }),
     );
   });
@@ -165,7 +166,7 @@ describe('a key', () => {
   ])('that is %s is refused for signing, and never quoted', (_name, pem) => {
     let refusal: unknown;
     try {
-      parsePrivateKey(pem);
+      parsePrivateKey(pem, NAME);
     } catch (error) {
       refusal = error;
     }

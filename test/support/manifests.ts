@@ -46,10 +46,7 @@ export function readDocuments(text: string): unknown[] {
 }
 
 /** The images of a pod after the webhook has answered its creation; undefined where it is denied. */
-export function imagesByWebhook(
-  pod: Record<string, unknown>,
-  policy: Policy,
-): string[] | undefined {
+function imagesByWebhook(pod: Record<string, unknown>, policy: Policy): string[] | undefined {
   const { allowed, patch } = answerOf(createReview(pod), policy).response;
   return allowed ? listPodImages(patched(pod, patch)).map(({ image }) => image) : undefined;
 }

@@ -74,7 +74,7 @@ export function readNameRules(settings: PolicySettings, digestPulls: string): Na
   };
 }
 
-export function tableOf(rules: readonly NameRule[]): PrefixTable<NameRule> {
+function tableOf(rules: readonly NameRule[]): PrefixTable<NameRule> {
   const table = new PrefixTable<NameRule>();
   for (const rule of rules) {
     table.set(rule.source, rule);
@@ -83,7 +83,7 @@ export function tableOf(rules: readonly NameRule[]): PrefixTable<NameRule> {
 }
 
 /** What becomes of `name` by the longest prefix that covers it. */
-export function movedBy(table: PrefixTable<NameRule>, name: string): string | undefined {
+function movedBy(table: PrefixTable<NameRule>, name: string): string | undefined {
   const found = table.longest(name);
   const target = found?.value.target;
   return found === undefined || target === undefined

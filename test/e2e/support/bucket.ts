@@ -4,7 +4,7 @@ import { Workspace } from '../../support/workspace.ts';
 import { setting } from './cluster.ts';
 
 /** What the AWS SDK and the Secret of a release need. */
-export const credentials = {
+const credentials = {
   AWS_ACCESS_KEY_ID: setting('LAB_S3_ACCESS_KEY_ID'),
   AWS_SECRET_ACCESS_KEY: setting('LAB_S3_SECRET_ACCESS_KEY'),
 };

@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
-import { fileFaultText } from '../../src/source/text-file.ts';
+import { fileFaultText } from '../../src/files/text-file.ts';
 
 async function faultOf(file: string): Promise<string> {
   const error: unknown = await readFile(file).catch((reason: unknown) => reason);

@@ -1,7 +1,7 @@
 import { rename, rm, symlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { watchFiles } from '../../src/source/watch-file.ts';
+import { watchFiles } from '../../src/files/watch-file.ts';
 import { Workspace } from '../support/workspace.ts';
 
 const INTERVAL = 10;
