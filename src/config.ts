@@ -332,12 +332,22 @@ export function idleSettings(config: Config): string[] {
   if (procurement === 'public' && (prefixes.length > 0 || containerRegistryBase !== undefined)) {
     idle.push('prefixes and containerRegistryBase have no effect with procurement: public');
   }
+  const isMirrored = ({ value }: Prefix): boolean =>
+    containerRegistryBase !== undefined && covers(containerRegistryBase.value, value);
+  for (const source of sources.filter(isMirrored)) {
+    idle.push(`images of ${source.value} stay as they are: they lie under containerRegistryBase`);
+  }
   for (const { source } of prefixes) {
     const meetsScope = sources.some(
       ({ value }) => covers(value, source.value) || covers(source.value, value),
     );
     if (!meetsScope) {
       idle.push(`the prefix rule for ${source.value} has no effect: no entry of sources covers it`);
+    }
+    if (isMirrored(source)) {
+      idle.push(
+        `the prefix rule for ${source.value} has no effect: what lies under containerRegistryBase counts as mirrored`,
+      );
     }
   }
   return idle;

@@ -554,6 +554,11 @@ describe('idleSettings', () => {
     ['a base with public', `${PUBLIC}containerRegistryBase: r.example`],
     ['prefixes with public', `${PUBLIC}prefixes: [{source: ghcr.io/atlanhq, target: r.example}]`],
     ['a rule out of scope', `${PREFIX}prefixes: [{source: quay.io/x, target: r.example/x}]`],
+    [
+      'a rule below the base',
+      `${HEAD}procurement: prefix\ncontainerRegistryBase: ghcr.io/atlanhq/m\nprefixes: [{source: ghcr.io/atlanhq/m/x, target: s.example}]`,
+    ],
+    ['a base above the scope', `${HEAD}procurement: prefix\ncontainerRegistryBase: ghcr.io`],
     ['a rule beside the scope', `${PREFIX}prefixes: [{source: atlanhq2, target: r.example/x}]`],
   ])('names %s', (_title, text) => {
     expect(idleSettings(configOf(text))).toHaveLength(1);

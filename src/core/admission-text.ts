@@ -7,6 +7,9 @@ import type { ImageVerdict, Mode } from './verdict.ts';
 export const WARNING_LIMIT = 120;
 /** The API server drops warnings past 4096 characters in all. */
 const WARNINGS_LIMIT = 20;
+const WARNING_START = 'sdr-image-rewriter: ';
+/** Characters of a label that are shown however long the image is. */
+const LABEL_LEAST = 24;
 const SUMMARY_LIMIT = 2048;
 const DENIED_NAMED = 5;
 
@@ -39,7 +42,7 @@ export function warningsFor(
   const rest = doubtful.length - WARNINGS_LIMIT + 1;
   return [
     ...doubtful.slice(0, WARNINGS_LIMIT - 1).map((verdict) => warningOf(verdict, unmapped, mode)),
-    `sdr-image-rewriter: ${rest} more images of this pod have warnings`,
+    `${WARNING_START}${rest} more images of this pod have warnings`,
   ];
 }
 
@@ -55,22 +58,25 @@ function warningOf(
   const label = imageLabel(image);
   switch (decision.outcome) {
     case 'rewritten':
-      return warning(`${label} would be pulled from`, decision.target);
+      return warning(label, ' would be pulled from', decision.target);
     case 'unmapped': {
       const verb = unmapped === 'warn' ? 'no rule' : mode === 'audit' ? 'would deny' : 'denied';
       return warning(
-        `${label}: ${verb} (${decision.reason}) for`,
+        label,
+        `: ${verb} (${decision.reason}) for`,
         canonicalText(decision.reference),
       );
     }
     case 'invalid':
-      return warning(`${label} has an invalid image (${decision.reason}):`, image.image);
+      return warning(label, ` has an invalid image (${decision.reason}):`, image.image);
   }
 }
 
-/** Fits the limit by cutting the middle of the image, whose two ends say most. */
-function warning(head: string, image: string): string {
-  const start = `sdr-image-rewriter: ${cut(printable(head), WARNING_LIMIT / 2)} `;
+/** Fits the limit by cutting the label, and the middle of the image, whose two ends say most. */
+function warning(label: string, says: string, image: string): string {
+  const rest = WARNING_LIMIT - WARNING_START.length - says.length - 1;
+  const name = cut(printable(label), Math.max(LABEL_LEAST, rest - image.length));
+  const start = `${WARNING_START}${name}${says} `;
   const room = WARNING_LIMIT - start.length;
   const shown = printable(
     image.length > WARNING_LIMIT ? `${image.slice(0, 60)}${image.slice(-60)}` : image,

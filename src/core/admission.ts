@@ -253,7 +253,8 @@ function answer(
       allowed: !isDenied || mode === 'audit',
       patch,
       warnings: warningsFor(verdicts, policy, mode),
-      auditAnnotations: auditAnnotations(verdicts, rewrites, policy),
+      // What is denied is rewritten nowhere.
+      auditAnnotations: auditAnnotations(verdicts, isDenied ? [] : rewrites, policy),
       denial: isDenied && mode === 'enforce' ? denialMessage(verdicts, policy) : undefined,
     },
     record: {

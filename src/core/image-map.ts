@@ -296,7 +296,9 @@ class MapBuilder {
 
   /** Finds targets that a rule of this map would move again. */
   *#findChains(): Steps<void> {
-    if (this.#sourceRegistries.isDisjointFrom(this.#store.targetRegistries)) {
+    const isDisjoint = this.#sourceRegistries.isDisjointFrom(this.#store.targetRegistries);
+    // The source `@digest` is of any registry.
+    if (isDisjoint && !this.#sourceRegistries.has('')) {
       return;
     }
     const moved = yield* this.#findMovedNames();
@@ -328,6 +330,7 @@ class MapBuilder {
     const next =
       this.#store.digests.get(canonicalText(target)) ??
       this.#store.digests.get(`${repository}@${digest ?? ''}`) ??
+      this.#changerOf(digest) ??
       (tag === undefined && digest !== undefined
         ? undefined
         : this.#store.tags.get(`${repository}:${tag ?? 'latest'}`)) ??
@@ -339,6 +342,14 @@ class MapBuilder {
     const text = this.#table.canonicalTarget(number);
     const isPin = this.#table.hasCanonicalTarget(next, text) && !this.#table.hasKey(next, text);
     return isPin ? undefined : this.#table.path(next);
+  }
+
+  /** The entry for every image of a digest, unless its target has the same content under another name. */
+  #changerOf(digest: string | undefined): number | undefined {
+    const number = digest === undefined ? undefined : this.#store.digests.get(`@${digest}`);
+    const isCopy =
+      number !== undefined && this.#table.canonicalTarget(number).endsWith(`@${digest}`);
+    return isCopy ? undefined : number;
   }
 
   #nextOfName(number: number, moved: MovedNames): string | undefined {

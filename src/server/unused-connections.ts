@@ -1,8 +1,8 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 
-/** Milliseconds for the request of a connection that was being opened while the server closed. */
-const LAST_CALL = 1000;
+/** Milliseconds for the request of a connection that was just opened, or being opened, when the server closed. */
+const LAST_CALL = 500;
 
 /**
  * So many may be unused at once; then the one that waits longest is closed. Each takes 50 KiB, and a client
@@ -41,11 +41,11 @@ export class UnusedConnections {
     });
   }
 
-  /** Closes all that are there; one whose handshake ends later gets a moment, since it was opened for a request. */
+  /** Closes them after a moment, also one whose handshake ends later: a request may have come, or be on its way. */
   close(): void {
     this.#isClosing = true;
     for (const socket of this.#sockets) {
-      socket.destroy();
+      socket.setTimeout(LAST_CALL);
     }
   }
 

@@ -71,6 +71,15 @@ describe('warningsFor', () => {
     expect(warning).toContain('atlanhq/App:1');
   });
 
+  it('keeps the reason, and cuts the name of the container where there is no room for both', () => {
+    for (const length of [5, 15, 30, 60]) {
+      const verdicts = named('n'.repeat(length), 'atlanhq/App:1');
+      const [warning] = warningsFor(verdicts, { unmapped: 'allow' }, 'enforce');
+      expect(warning).toContain(' has an invalid image (REFERENCE_UPPERCASE): atlanhq/App:1');
+      expect(warning?.length).toBeLessThanOrEqual(120);
+    }
+  });
+
   const bang = '\u{1f4a5}';
   const odd: readonly (readonly [title: string, verdicts: ImageVerdict[]])[] = [
     ['a long path', verdictsOn([`atlanhq/${'long/'.repeat(40)}app:1@${digestOf('a')}`])],

@@ -849,6 +849,11 @@ describe('an image without a rule', () => {
     expect(record.outcome).toBe('denied');
   });
 
+  it('is said to be rewritten by no audit annotation, since it is denied', () => {
+    const { auditAnnotations } = answerOf(review, policyOf({ map, unmapped: 'deny' })).response;
+    expect(Object.keys(auditAnnotations)).toEqual(['unmapped', 'map']);
+  });
+
   it('is denied for a digest that has moved on', () => {
     const images = [{ source: 'atlanhq/a:1', sourceDigest: A, target: `r.example/a:1@${B}` }];
     const policy = policyOf({ map: { apiVersion: 'sdr-image-map/v1', images }, unmapped: 'deny' });

@@ -216,6 +216,15 @@ describe('a target that is itself a source', () => {
       'a chain through tag and digest',
       { 'a:1': `r.example/a:1@${A}`, [`r.example/a:1@${A}`]: `s.example/a@${A}` },
     ],
+    [
+      'a chain through a digest under any name',
+      { 'a:1': `r.example/a@${A}`, [`@${A}`]: `r.example/b@${B}` },
+    ],
+    [
+      'a chain within one registry through a digest under any name',
+      { 'a:1': `docker.io/atlanhq/a@${A}`, [`@${A}`]: `r.example/a@${B}` },
+    ],
+    ['a cycle of digests', { [`@${A}`]: `r.example/b@${B}`, [`@${B}`]: `s.example/a@${A}` }],
     ['a pinned target that a tag moves on', { 'a:1': `b:1@${A}`, 'b:1': `r.example/b:1@${B}` }],
     ['an image into a repository', { 'a:1': 'r.example/a:1', 'r.example/a': 's.example/a' }],
     ['an image below a prefix', { 'a:1': 'r.example/a:1', 'r.example/': 's.example/' }],
@@ -269,6 +278,10 @@ describe('a target that is itself a source', () => {
     [
       'a mirror that begins with the host of the source',
       { 'ghcr.io/a/': 'ghcr.io.corp.example/a/' },
+    ],
+    [
+      'the same content under another name',
+      { 'a:1': `r.example/a:1@${A}`, [`@${A}`]: `r.example/b@${A}` },
     ],
     ['the digest of the source', { 'a:1': `r.example/a:1@${A}`, [`@${A}`]: `r.example/a:1@${A}` }],
   ])('is not %s', (_title, document) => {

@@ -754,6 +754,16 @@ describe('a server that closes', () => {
     await closed;
   });
 
+  it('answers a request that came while it began to close', async () => {
+    const rig = await startRig();
+    const client = await Conversation.open(rig);
+    await sleep(50);
+    client.write(rawRequest(REVIEW));
+    const closed = rig.server.close();
+    expect(await client.closed).toMatch(/^HTTP\/1\.1 200 /);
+    await closed;
+  });
+
   it('answers the request of a connection that was just being opened', async () => {
     const rig = await startRig();
     const raw = connectTcp(rig.port, '127.0.0.1');
