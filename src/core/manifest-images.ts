@@ -2,12 +2,12 @@ import { hasVariable, isComposeFile, isExtensionKey, listComposeImages } from '.
 import type { Exemption } from './exemption.ts';
 import { imageLabel } from './pod-images.ts';
 import type { Decision, Policy } from './policy.ts';
-import { isKubernetesObject, listWorkloads, type Path } from './workload.ts';
+import { hasParameter, isKubernetesObject, listWorkloads, type Path } from './workload.ts';
 
 /** Why an image in a file, or what reads like one, stays although a rule may cover it. */
 export const UNHANDLED_REASONS = {
   'not-an-image-field': 'a text that reads like an image in scope, in a place that names no image',
-  variable: 'Compose fills a variable in; the image is known only when it runs',
+  variable: 'Compose or Argo Workflows fills something in; the image is known only when it runs',
   shared: 'one text gives the image of several pods, and some of them are to be left alone',
 } as const;
 export type UnhandledReason = keyof typeof UNHANDLED_REASONS;
@@ -48,18 +48,24 @@ export function listManifestImages(document: unknown, policy: Policy): ManifestI
 }
 
 function kubernetesImages(document: unknown, policy: Policy): ManifestImage[] {
-  return listWorkloads(document).flatMap(({ kind, namespace, name, templates }) =>
-    templates.flatMap(({ exemption, images }) =>
-      images.map(({ image, path }): ManifestImage => {
-        const verdict: ManifestVerdict =
-          exemption === undefined
-            ? policy.decide(image.image)
-            : { outcome: 'kept', reason: exemption };
-        const where = imageLabel(image);
-        return { kind, namespace, name, where, image: image.image, path, verdict };
+  return listWorkloads(document).flatMap((workload) => {
+    const { kind, namespace, name, templates } = workload;
+    const verdictOn = (image: string, exemption: Exemption | undefined): ManifestVerdict => {
+      if (exemption !== undefined) {
+        return { outcome: 'kept', reason: exemption };
+      }
+      return hasParameter(workload, image)
+        ? { outcome: 'unhandled', reason: 'variable' }
+        : policy.decide(image);
+    };
+    return templates.flatMap(({ exemption, images }) =>
+      images.map(({ image: { image, ...place }, path }): ManifestImage => {
+        const where = imageLabel(place);
+        const verdict = verdictOn(image, exemption);
+        return { kind, namespace, name, where, image, path, verdict };
       }),
-    ),
-  );
+    );
+  });
 }
 
 function composeImages(document: Record<string, unknown>, policy: Policy): ManifestImage[] {

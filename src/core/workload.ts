@@ -90,6 +90,7 @@ function workloadOf({ path, object }: PlacedObject): Workload[] {
     : [{ apiVersion, kind, namespace: textOf(namespace), name: textOf(name), templates }];
 }
 
+const ARGO_GROUP = 'argoproj.io/';
 /** Kinds of Argo Workflows, and where each has its workflow. */
 const ARGO_WORKFLOWS: ReadonlyMap<string, readonly string[]> = new Map([
   ['Workflow', ['spec']],
@@ -98,9 +99,14 @@ const ARGO_WORKFLOWS: ReadonlyMap<string, readonly string[]> = new Map([
   ['CronWorkflow', ['spec', 'workflowSpec']],
 ]);
 
+/** Whether Argo Workflows fills a parameter into an image; what it will be is not known before it runs. */
+export function hasParameter({ apiVersion }: Workload, image: string): boolean {
+  return apiVersion.startsWith(ARGO_GROUP) && image.includes('{{');
+}
+
 function templatesOf(object: KubernetesObject, path: Path): PodTemplate[] {
   const { apiVersion, kind } = object;
-  const argo = apiVersion.startsWith('argoproj.io/') ? ARGO_WORKFLOWS.get(kind) : undefined;
+  const argo = apiVersion.startsWith(ARGO_GROUP) ? ARGO_WORKFLOWS.get(kind) : undefined;
   if (argo !== undefined) {
     return workflowTemplates(child({ path, value: object }, ...argo));
   }

@@ -76,6 +76,18 @@ describe('listManifestImages', () => {
     });
   });
 
+  it('keeps an image of Argo Workflows that has a parameter, and says so', () => {
+    const templates = ['{{inputs.parameters.image}}', 'atlanhq/app:1'].map((image) => ({
+      name: 'step',
+      container: { image },
+    }));
+    const workflow = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Workflow', spec: { templates } };
+    expect(verdictsOf(workflow)).toEqual([
+      'containers/main unhandled variable',
+      'containers/main rewritten r.example/m/atlanhq/app:1',
+    ]);
+  });
+
   it('guesses at nothing in other documents', () => {
     expect(verdictsOf({ image: 'atlanhq/app:1', services: { a: { image: 'atlanhq/a' } } })).toEqual(
       [],

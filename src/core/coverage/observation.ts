@@ -4,7 +4,7 @@ import { isRecord } from '../json-path.ts';
 import type { Labels } from './label-selector.ts';
 import { ORIGINAL_IMAGES_ANNOTATION, readOriginals } from '../patch.ts';
 import { type ImageField, imageLabel, type PodImage } from '../pod-images.ts';
-import { type KubernetesObject, listWorkloads, type PodTemplate } from '../workload.ts';
+import { hasParameter, type KubernetesObject, listWorkloads, type PodTemplate } from '../workload.ts';
 
 /** One image of a pod or of a template, with what coverage needs to know around it. */
 export interface ObservedImage {
@@ -62,7 +62,9 @@ export function observe(object: KubernetesObject): Observation | undefined {
     controller: controllerOf(metadata),
     isPod,
     images: templates.flatMap((template) => {
-      return template.images.map(({ image }) => observedImage(image, template, originals, pulled));
+      return template.images
+        .filter(({ image }) => !hasParameter(workload, image.image))
+        .map(({ image }) => observedImage(image, template, originals, pulled));
     }),
   };
 }

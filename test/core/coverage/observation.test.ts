@@ -98,6 +98,14 @@ describe('observe', () => {
     expect(observed(object, parts)).toBeUndefined();
   });
 
+  it('passes over an image that a parameter of Argo Workflows fills in, and no other', () => {
+    const templates = ['{{inputs.parameters.image}}', 'atlanhq/a:1'].map((image) => ({
+      container: { image },
+    }));
+    const workflow = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Workflow', spec: { templates } };
+    expect(observed(workflow, {})?.images.map(({ image }) => image)).toEqual(['atlanhq/a:1']);
+  });
+
   it.each([
     ['a Job at work', 'Job', { conditions: [{ type: 'Suspended', status: 'True' }] }],
     ['a Job that did not fail', 'Job', { conditions: [{ type: 'Failed', status: 'False' }] }],
