@@ -19,7 +19,7 @@ import { MOVING } from '../src/core/coverage/moving-tag.ts';
 import { DECIDED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION } from '../src/core/patch.ts';
 import { REASONS, RULES } from '../src/core/policy.ts';
 import { UNSEEN_REASONS } from '../src/core/coverage/webhook-sight.ts';
-import { LOG_EVENTS } from '../src/log.ts';
+import { LOG_EVENTS } from '../src/log-events.ts';
 import { createMetrics, METRIC_PREFIX } from '../src/metrics.ts';
 import { renderMarkdown } from '../test/bench/render.ts';
 import { parseReport } from '../test/bench/report.ts';

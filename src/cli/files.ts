@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { Dirent, Stats } from 'node:fs';
+import { type Dirent, fstatSync, type Stats } from 'node:fs';
 import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
 import { decodeUtf8 } from '../manifest/text.ts';
 import { fileFaultText, readBytes } from '../files/text-file.ts';
+import { printable } from './output.ts';
 
 /** Reads a configuration file. Throws `CONFIG_UNREADABLE` and `CONFIG_NOT_TEXT`. */
 export async function readTextFile(path: string): Promise<string> {
@@ -24,21 +25,28 @@ export async function readTextFile(path: string): Promise<string> {
 /** Reads a file, or standard input for `-`. Throws `USAGE` where there is none. */
 export async function readInput(path: string): Promise<Buffer> {
   try {
-    return path === '-'
-      ? Buffer.concat(await Array.fromAsync(process.stdin as AsyncIterable<Buffer>))
-      : await readFile(path);
+    return path === '-' ? await readStandardInput() : await readFile(path);
   } catch (error) {
     const file = path === '-' ? 'standard input' : path;
     const message = `cannot read the input: ${fileFaultText(file, error)}`;
-    throw new RewriterError('USAGE', message, { cause: error });
+    throw new RewriterError('USAGE', printable(message), { cause: error });
   }
+}
+
+async function readStandardInput(): Promise<Buffer> {
+  // Node.js takes a folder there for an input without content.
+  if (fstatSync(process.stdin.fd).isDirectory()) {
+    throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+  }
+  return Buffer.concat(await Array.fromAsync(process.stdin as AsyncIterable<Buffer>));
 }
 
 const MANIFEST_FILE = /\.(?:ya?ml|json)$/i;
 
 /**
  * The files that paths name: a file itself, and for a folder every YAML and JSON file below it, sorted.
- * Hidden folders, `node_modules` and links to folders are passed over. Throws `USAGE` where there is none.
+ * Hidden folders, `node_modules`, links to folders and what is no file, such as a pipe, are passed over.
+ * Throws `USAGE` where there is none.
  */
 export async function listInputFiles(paths: readonly string[]): Promise<string[]> {
   const files = await Promise.all(paths.map(listInput));
@@ -51,31 +59,47 @@ async function listInput(path: string): Promise<string[]> {
   if (!isFolder) {
     return [path];
   }
-  const entries = await readFolder(path);
-  const files = entries
-    // A link counts as what it leads to; a mounted ConfigMap is made of them.
-    .filter((entry) => !entry.isDirectory() && MANIFEST_FILE.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !foldersBetween(path, file).some(isPassedOver))
-    .sort();
+  const files = await listFolder(path);
   if (files.length === 0) {
-    throw new RewriterError('USAGE', `the folder ${path} has no .yaml, .yml or .json file`);
+    const message = `the folder ${printable(path)} has no .yaml, .yml or .json file`;
+    throw new RewriterError('USAGE', message);
   }
-  return files;
+  return files.sort();
+}
+
+/** Level by level: a folder that is passed over may be one that nobody may read. */
+async function listFolder(folder: string): Promise<string[]> {
+  const entries = await readFolder(folder);
+  const files = await Promise.all(
+    entries.map(async (entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        return isPassedOver(entry.name) ? [] : listFolder(path);
+      }
+      return MANIFEST_FILE.test(entry.name) && (await isFile(entry, path)) ? [path] : [];
+    }),
+  );
+  return files.flat();
+}
+
+/** A link counts as what it leads to; a mounted ConfigMap is made of them. */
+async function isFile(entry: Dirent, path: string): Promise<boolean> {
+  if (!entry.isSymbolicLink()) {
+    return entry.isFile();
+  }
+  const stats = await stat(path).catch(() => undefined);
+  // One that leads nowhere is not passed over in silence: who reads it says what is wrong.
+  return stats?.isFile() ?? true;
 }
 
 async function readFolder(path: string): Promise<Dirent[]> {
   try {
-    return await readdir(path, { recursive: true, withFileTypes: true });
+    return await readdir(path, { withFileTypes: true });
   } catch (error) {
     const { message } = error as Error;
-    throw new RewriterError('USAGE', `cannot read the folder: ${message}`, { cause: error });
+    const text = printable(`cannot read the folder: ${message}`);
+    throw new RewriterError('USAGE', text, { cause: error });
   }
-}
-
-/** The names of the folders that lead from a folder to a file. */
-function foldersBetween(folder: string, file: string): string[] {
-  return relative(folder, file).split(sep).slice(0, -1);
 }
 
 function isPassedOver(folder: string): boolean {
@@ -120,11 +144,14 @@ class SignalHold implements Disposable {
 /** A file and the text that it is to have. */
 export interface Replacement {
   readonly path: string;
+  /** What the file held when the text was made of it. */
+  readonly before: string;
   readonly text: string;
 }
 
 interface Prepared {
   readonly path: string;
+  readonly before: string;
   /** Where the link leads, if the path is one. */
   readonly target: string;
   readonly aside: string;
@@ -138,31 +165,36 @@ interface Replaced extends Prepared {
 
 /**
  * Puts texts in the place of files, all or none: each is written aside, and once all are, they are
- * renamed, so that a reader or a crash meets the old file or the new one. Where one cannot be renamed, or
- * a signal comes, those before it are put back. Mode and owner stay, and so does a link. Throws
- * `MANIFEST_WRITE_FAILED`, for a signal with an `Interruption` as its cause.
+ * renamed, so that a reader or a crash meets the old file or the new one. Where one cannot be renamed, has
+ * been changed meanwhile, or a signal comes, those before it are put back. Mode and owner stay, and so does
+ * a link. Throws `MANIFEST_WRITE_FAILED`, for a signal with an `Interruption` as its cause.
  */
 export async function replaceFiles(
   replacements: readonly Replacement[],
   move: typeof rename = rename,
 ): Promise<void> {
-  const prepared: Prepared[] = [];
+  const prepared = new Map<string, Prepared>();
   const replaced: Replaced[] = [];
   let current = '';
   using signals = new SignalHold();
   try {
-    for (const { path, text } of replacements) {
+    for (const { path, before, text } of replacements) {
       signals.throwIfAny();
       current = path;
       const target = await realpath(path);
-      const file = { path, target, aside: nameAside(target), stats: await stat(target) };
-      prepared.push(file);
+      // Reached a second time, by a link or by its name, it would look like a file that somebody changed.
+      if (prepared.has(target)) continue;
+      const file = { path, before, target, aside: nameAside(target), stats: await stat(target) };
+      prepared.set(target, file);
       await writeAside(file.aside, text, file.stats);
     }
-    for (const file of prepared) {
+    for (const file of prepared.values()) {
       signals.throwIfAny();
       current = file.path;
       const old = await readFile(file.target);
+      if (!old.equals(Buffer.from(file.before))) {
+        throw new Error('it was changed meanwhile; run the command again');
+      }
       await move(file.aside, file.target);
       replaced.push({ ...file, old });
     }
@@ -170,8 +202,9 @@ export async function replaceFiles(
   } catch (error) {
     const stuck = await putBack(replaced, move);
     // What went wrong first is told, whatever becomes of the clearing up.
-    await Promise.allSettled(prepared.map(({ aside }) => rm(aside, { force: true })));
-    const message = failureText(current, error, stuck);
+    const asides = Array.from(prepared.values(), ({ aside }) => rm(aside, { force: true }));
+    await Promise.allSettled(asides);
+    const message = printable(failureText(current, error, stuck));
     throw new RewriterError('MANIFEST_WRITE_FAILED', message, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { Fault } from '../core/errors.ts';
+import { type Fault, RewriterError } from '../core/errors.ts';
 import {
   carryDigest,
   type Imported,
@@ -9,7 +9,7 @@ import {
   mergedDocument,
   placeNamer,
 } from '../core/map-import.ts';
-import { structuredMap } from '../core/map-writer.ts';
+import { mapText, structuredMap } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
 import { parseManifest } from './manifests.ts';
 import { checkMap, readMapBytes } from './map-input.ts';
@@ -57,15 +57,29 @@ export function addMapImportCommand(map: Command): void {
     }
     const lines = imported.flatMap((one) => one.lines);
     const document = mergedDocument(options.faithful ? lines.map(carryDigest) : lines);
-    const checked = checkMap(Buffer.from(JSON.stringify(document)), config);
+    // Without a limit: what counts is the size of the map that is printed.
+    const unlimited = { ...config, imageMap: { ...config.imageMap, maxBytes: Infinity } };
+    const checked = checkMap(Buffer.from(JSON.stringify(document)), unlimited);
     if ('faults' in checked) {
       const places = imported.flatMap((one, index) => placesIn(files, index, one));
       const named = namePlaces(checked.faults, placeNamer(lines, places));
       throw withFaultLines(mapError(named, files.join(', ')));
     }
-    const { map } = checked;
-    process.stdout.write(`${JSON.stringify(structuredMap(map, document), null, 2)}\n`);
+    const { maxBytes } = config.imageMap;
+    const text = mapText(structuredMap(checked.map, document), maxBytes);
+    refuseTooLarge(text, files, maxBytes);
+    process.stdout.write(text);
   });
+}
+
+function refuseTooLarge(text: string, files: readonly string[], maxBytes: number): void {
+  const size = Buffer.byteLength(text);
+  if (size > maxBytes) {
+    throw new RewriterError(
+      'MAP_TOO_LARGE',
+      `the merged map of ${files.join(', ')} has ${size} bytes; the limit is ${maxBytes} (imageMap.maxBytes); remove entries that nothing uses, or raise the limit here and where the map is read`,
+    );
+  }
 }
 
 /** With the name of the file, where there are several. */

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { environment } from '../config.ts';
-import { RewriterError } from '../core/errors.ts';
+import { quote, RewriterError } from '../core/errors.ts';
 import { type Publication, publishMap } from '../source/publish-map.ts';
-import { openStore, parseS3Url } from '../source/s3.ts';
+import { openStore, parseS3Url, type S3Location } from '../source/s3.ts';
 import { readPrivateKey } from '../source/signature.ts';
 import { diffJson, diffText } from './map-diff.ts';
 import { addMapOptions, goodMap, type MapOptions, readMapBytes } from './map-input.ts';
 import { renderJsonLines } from './output.ts';
-import { loadConfig } from './policy-options.ts';
+import { loadConfig, withoutSecrets } from './policy-options.ts';
 
 const RETRIES = 5;
 const RETRY_PAUSE = 500;
@@ -35,7 +35,7 @@ export function addMapPublishCommand(map: Command): void {
   addMapOptions(command).action(async (place: string, url: string, options: PublishOptions) => {
     const { signKey, dryRun, allowShrink, retry, output } = options;
     const config = await loadConfig(options);
-    const { bucket, key } = parseS3Url(url);
+    const { bucket, key } = locationOf(url);
     const bytes = await readMapBytes(place, config);
     const map = goodMap(bytes, place, config);
     const { s3, maxBytes, timeout } = config.imageMap;
@@ -80,6 +80,19 @@ export function addMapPublishCommand(map: Command): void {
       store.close();
     }
   });
+}
+
+/** Throws `USAGE`: in a configuration such a URL would be a fault of the file. */
+function locationOf(url: string): S3Location {
+  try {
+    return parseS3Url(url);
+  } catch (error) {
+    throw new RewriterError(
+      'USAGE',
+      `cannot publish to ${quote(withoutSecrets(url))}; write the place of the map as s3://bucket/key`,
+      { cause: error },
+    );
+  }
 }
 
 function publicationJson({ kind, serial, etag, versionId, diff }: Publication): object {

@@ -10,6 +10,7 @@ import {
   environment,
   isMapUrl,
   MAP_URL_FORMS,
+  parseConfig,
   policySettings,
 } from '../config.ts';
 import { readConfigDocument } from '../config-document.ts';
@@ -20,7 +21,7 @@ import { parseTargetPrefix } from '../core/prefix-rules.ts';
 import { CachedMap } from '../source/cached-map.ts';
 import { createSource } from '../source/create-source.ts';
 import { mapSettings } from '../source/map-settings.ts';
-import type { MapSource } from '../source/source.ts';
+import { type MapSource, SIGNATURE_SUFFIX } from '../source/source.ts';
 import { readInput, readTextFile } from './files.ts';
 
 export interface PolicyOptions {
@@ -98,7 +99,24 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
       document.imageMap = { ...imageMap, url, urlFile: '' };
     }
   }
-  return checkConfig(stringify(document, { aliasDuplicateObjects: false }), name);
+  const changed = stringify(document, { aliasDuplicateObjects: false });
+  if (base !== undefined) {
+    refuseForeignBase(changed, name);
+  }
+  return checkConfig(changed, name);
+}
+
+/** Among the faults of the file it would be sought in the file, where it does not stand. */
+function refuseForeignBase(text: string, name: string): void {
+  const parsed = parseConfig(text);
+  const faults = 'faults' in parsed ? parsed.faults : [];
+  const fault = faults.find(({ path }) => path === '$.containerRegistryBase');
+  if (fault !== undefined) {
+    throw new RewriterError(
+      fault.code,
+      `--base ${fault.message} of the configuration ${name}; give a base under one of these, or add its prefix there`,
+    );
+  }
 }
 
 /** Undefined where the text is no good YAML; `checkConfig` says why. */
@@ -119,11 +137,15 @@ export async function loadSettings(options: PolicyOptions): Promise<PolicySettin
   if (config.procurement !== 'map') {
     return settings;
   }
+  const isInput = options.map === STANDARD_INPUT;
+  if (isInput && config.imageMap.publicKeyFile !== '') {
+    throw new RewriterError(
+      'MAP_SIGNATURE_INVALID',
+      `a map on standard input has no signature, and imageMap.publicKeyFile asks for one; give --map a file or URL with its signature beside it, under the same name with ${SIGNATURE_SUFFIX} behind`,
+    );
+  }
   const map = new CachedMap({
-    source:
-      options.map === STANDARD_INPUT
-        ? createInputSource()
-        : createSource(config.imageMap, environment()),
+    source: isInput ? createInputSource() : createSource(config.imageMap, environment()),
     settings: mapSettings(config),
     observer: SILENT,
   });
@@ -176,9 +198,12 @@ function mapUrl(map: string): string {
   return url;
 }
 
-/** Errors end up in logs of builds: a user and its password, and a query with a token, are left out. */
-function withoutSecrets(url: string): string {
-  return url.replace(/^([a-z0-9]+:\/\/)[^/?#]*@/, '$1').replace(/[?#].*$/s, '');
+/**
+ * Errors end up in logs of builds: a user and its password, and a query with a token, are left out. A
+ * password may hold any character.
+ */
+export function withoutSecrets(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1').replace(/[?#].*$/s, '');
 }
 
 /** Whether a place is written as a URL and not as a path. */

@@ -38,12 +38,16 @@ export function addReplayCommand(program: Command, finish: (exitCode: number) =>
 function replay(place: string, body: Buffer, policy: Policy, options: ReplayOptions): number {
   const decoded = decodeReview(body);
   if (isInvalid(decoded)) {
-    process.stderr.write(`error: ${place}: ${decoded.message} [${decoded.invalid}]\n`);
+    process.stderr.write(
+      `error: ${printable(`${place}: ${decoded.message}`)} [${decoded.invalid}]\n`,
+    );
     return 1;
   }
   const admission = admit(decoded.review, policy, 'enforce');
   if (admission.kind === 'refused') {
-    process.stderr.write(`error: ${place}: ${admission.message} [${admission.code}]\n`);
+    process.stderr.write(
+      `error: ${printable(`${place}: ${admission.message}`)} [${admission.code}]\n`,
+    );
     return 1;
   }
   process.stdout.write(render(decoded.review, admission, options));
@@ -74,7 +78,7 @@ interface PlacedReview {
 
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 
-/** A file holds one review in any layout, or one review a line. */
+/** A file holds one review in any layout, or one review a line; an empty one is a bad review. */
 function splitReviews(file: string, bytes: Buffer): PlacedReview[] {
   const hasMark = bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
   const body = hasMark ? bytes.subarray(BYTE_ORDER_MARK.length) : bytes;
@@ -86,7 +90,7 @@ function splitReviews(file: string, bytes: Buffer): PlacedReview[] {
     .split('\n')
     .map((line, index) => ({ place: `${file}: line ${index + 1}`, body: Buffer.from(line) }))
     .filter((line) => line.body.toString().trim() !== '');
-  return isOneALine(lines) ? lines : [{ place: file, body }];
+  return lines.length > 0 && isOneALine(lines) ? lines : [{ place: file, body }];
 }
 
 /** One bad line does not make one review of the others; lines of a review that is broken are none. */

@@ -63,7 +63,10 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         throw refusal;
       }
       if (options.write) {
-        await replaceFiles(files.filter(isChanged).map(({ file: path, text }) => ({ path, text })));
+        const replacements = files
+          .filter(isChanged)
+          .map(({ file: path, before, text }) => ({ path, before, text }));
+        await replaceFiles(replacements);
       }
       process.stdout.write(render(files, options));
       finish(options.check && files.some(isChanged) ? 1 : 0);
@@ -90,7 +93,7 @@ async function rewriteAll(
       hasFault = true;
       const lines = error.faults.map((fault) => `${fault.path}: ${fault.message}`);
       for (const line of lines.length > 0 ? lines : [error.message]) {
-        process.stderr.write(`error: ${line} [${error.code}]\n`);
+        process.stderr.write(`error: ${printable(line)} [${error.code}]\n`);
       }
     }
   }
@@ -132,7 +135,7 @@ function tell(files: readonly RewrittenFile[], policy: Policy): void {
       ...remarks,
     ].toSorted((one, other) => one.line - other.line);
     for (const { line, column, message } of lines) {
-      process.stderr.write(`warning: ${file}:${line}:${column}: ${printable(message)}\n`);
+      process.stderr.write(`warning: ${printable(`${file}:${line}:${column}: ${message}`)}\n`);
     }
   }
 }
@@ -179,7 +182,9 @@ function render(files: readonly RewrittenFile[], options: CommandOptions): strin
       return findingTable(files);
     case 'manifest':
       if (options.diff) {
-        return files.map(({ file, before, edits }) => colouredDiff(file, before, edits)).join('');
+        return files
+          .map(({ file, before, edits }) => colouredDiff(printable(file), before, edits))
+          .join('');
       }
       return options.write || options.check ? summary(files, options) : concatenation(files);
   }
@@ -220,7 +225,7 @@ function summary(files: readonly RewrittenFile[], { write }: CommandOptions): st
     .filter(isChanged)
     .map(({ file, findings }) => {
       const number = findings.filter(({ outcome }) => outcome === 'rewritten').length;
-      return `${file}: ${count(number, 'image')} ${write ? 'rewritten' : 'would change'}\n`;
+      return `${printable(file)}: ${count(number, 'image')} ${write ? 'rewritten' : 'would change'}\n`;
     })
     .join('');
 }

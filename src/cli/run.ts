@@ -25,6 +25,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     const fault = new RewriterError('USAGE', `cannot write the result: ${error.message}`);
     process.exit(tell(fault));
   });
+  // What it would say is lost, but not what it does.
+  process.stderr.on('error', () => undefined);
   const program = await programFor(argv, (code) => {
     exitCode = Math.max(exitCode, code);
   });

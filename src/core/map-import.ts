@@ -1,4 +1,4 @@
-import { type Fault, isInvalid } from './errors.ts';
+import { type Fault, isInvalid, quote } from './errors.ts';
 import { isRecord } from './json-path.ts';
 import { MAP_API_VERSION, type MapLine, readMapDocument } from './map-document.ts';
 import { platformsAt } from './map-writer.ts';
@@ -110,21 +110,46 @@ export function importKustomization(document: unknown): Imported {
   return importPairs(pairs, faults, notes);
 }
 
+type KustomizeImage = Partial<Record<(typeof KUSTOMIZE_KEYS)[number], string>>;
+
+const KUSTOMIZE_KEYS = ['name', 'newName', 'newTag', 'digest'] as const;
+
+/** What kustomize would do and a map cannot must not be passed over: the map would name another image. */
+function kustomizeProblem(image: Record<string, unknown>): string | undefined {
+  if (image.tagSuffix !== undefined) {
+    return 'it has a tagSuffix, and a map names whole tags; write the tag in full as newTag';
+  }
+  const unknown = Object.keys(image).find((key) => !KUSTOMIZE_KEYS.some((known) => known === key));
+  if (unknown !== undefined) {
+    return `its key ${quote(unknown)} is none of ${KUSTOMIZE_KEYS.join(', ')}; correct or remove it`;
+  }
+  // YAML reads an unquoted 1.10 as the number 1.1, so only text can be trusted.
+  const key = KUSTOMIZE_KEYS.find(
+    (each) => image[each] !== undefined && typeof image[each] !== 'string',
+  );
+  return key === undefined
+    ? undefined
+    : `its ${key} ${described(image[key])} is not text; put it in quotes, or leave it away`;
+}
+
+function described(value: unknown): string {
+  return typeof value === 'object' && value !== null ? '(a list or an object)' : String(value);
+}
+
 function kustomizePair(
   image: Record<string, unknown>,
   path: string,
   notes: string[],
 ): Omit<Pair, 'place'> | string {
-  const { name, newName, newTag, digest } = image;
-  if (typeof name !== 'string') {
+  const problem = kustomizeProblem(image);
+  if (problem !== undefined) {
+    return problem;
+  }
+  const { name, newName: target = name, newTag, digest } = image as KustomizeImage;
+  if (name === undefined || target === undefined) {
     return 'it has no name';
   }
-  const target = typeof newName === 'string' ? newName : name;
-  // YAML reads an unquoted 1.10 as the number 1.1, so only text can be trusted.
-  if (newTag !== undefined && typeof newTag !== 'string') {
-    return `its newTag ${JSON.stringify(newTag)} is not text; put it in quotes`;
-  }
-  const suffix = typeof digest === 'string' ? `@${digest}` : '';
+  const suffix = digest === undefined ? '' : `@${digest}`;
   if (newTag === undefined) {
     return suffix === ''
       ? { source: name, target }

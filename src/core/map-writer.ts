@@ -73,25 +73,46 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
+export interface SerialRequest {
+  readonly serial: number;
+  readonly now: Date;
+  /** What readers take; a map that cannot be written in that many bytes is written all the same. */
+  readonly maxBytes: number;
+}
+
 /**
  * The text of a map with another serial. A structured document keeps everything else that it holds;
- * the flat forms have no place for a serial and become structured.
+ * the flat forms have no place for a serial and become structured. What stood on one line stays on one.
  */
-export function withSerial(text: string, map: ImageMap, serial: number, now: Date): string {
+export function withSerial(
+  text: string,
+  map: ImageMap,
+  { serial, now, maxBytes }: SerialRequest,
+): string {
   const document: unknown = JSON.parse(text);
   const isStructured = isRecord(document) && document.apiVersion === MAP_API_VERSION;
   const { apiVersion, ...rest } = isStructured ? document : { ...structuredMap(map) };
   const generatedAt = map.generatedAt ?? now.toISOString();
-  return `${JSON.stringify({ apiVersion, ...rest, serial, generatedAt }, orderedKeys, 2)}\n`;
+  const next = headFirst({ apiVersion, ...rest, serial, generatedAt });
+  const isOneLine = !text.trim().includes('\n');
+  return isOneLine ? compactText(next) : mapText(next, maxBytes);
 }
 
-const FIRST_KEYS = ['apiVersion', 'serial', 'generatedAt'];
+/** Indented for people, unless that alone would make it larger than `maxBytes`. */
+export function mapText(document: object, maxBytes: number): string {
+  const indented = `${JSON.stringify(document, null, 2)}\n`;
+  const size = new TextEncoder().encode(indented).length;
+  return size > maxBytes ? compactText(document) : indented;
+}
+
+function compactText(document: object): string {
+  return `${JSON.stringify(document)}\n`;
+}
+
+const HEAD_KEYS = ['apiVersion', 'serial', 'generatedAt'];
 
 /** Puts the head of the document first, where a reader looks for it. */
-function orderedKeys(key: string, value: unknown): unknown {
-  if (key !== '' || !isRecord(value)) {
-    return value;
-  }
-  const rest = Object.keys(value).filter((each) => !FIRST_KEYS.includes(each));
-  return Object.fromEntries([...FIRST_KEYS, ...rest].map((each) => [each, value[each]]));
+function headFirst(document: Record<string, unknown>): object {
+  const rest = Object.keys(document).filter((each) => !HEAD_KEYS.includes(each));
+  return Object.fromEntries([...HEAD_KEYS, ...rest].map((each) => [each, document[each]]));
 }

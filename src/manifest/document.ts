@@ -13,6 +13,7 @@ import {
   parseDocument,
   Scalar,
   visit,
+  type YAMLError,
   type YAMLMap,
 } from 'yaml';
 import { quote } from '../core/errors.ts';
@@ -94,9 +95,7 @@ export function readDocument(source: string): ManifestDocument | { readonly faul
   });
   const [error] = document.errors;
   if (error !== undefined) {
-    const isTooDeep = error.code === 'RESOURCE_EXHAUSTION';
-    const message = isTooDeep ? 'maps and lists are nested too deeply to be read' : error.message;
-    return { fault: { offset: error.pos[0], message } };
+    return { fault: { offset: error.pos[0], message: errorText(error, source) } };
   }
   const { targets, aliases, fault } = readLinks(document);
   if (fault !== undefined) {
@@ -111,6 +110,15 @@ export function readDocument(source: string): ManifestDocument | { readonly faul
     texts: () => textValues(document),
     topLevelKey: (scalar) => topLevelKey(document, scalar),
   };
+}
+
+const RENDER_FIRST = 'a template has to be rendered first, as by `helm template`';
+
+function errorText({ code, message }: YAMLError, source: string): string {
+  if (code === 'RESOURCE_EXHAUSTION') {
+    return 'maps and lists are nested too deeply to be read';
+  }
+  return source.includes('{{') ? `${message}; ${RENDER_FIRST}` : message;
 }
 
 interface Links {
@@ -150,10 +158,7 @@ function readLinks(document: Document.Parsed): Links {
     },
     Pair(_, { key }) {
       return isCollection(key)
-        ? complain(
-            key,
-            'a map or list stands in place of a key; a template has to be rendered first, as by `helm template`',
-          )
+        ? complain(key, `a map or list stands in place of a key; ${RENDER_FIRST}`)
         : undefined;
     },
     Value(_, node) {
@@ -171,6 +176,12 @@ function readLinks(document: Document.Parsed): Links {
     .map((map) => checkMap(map, follow))
     .find((found) => found !== undefined);
   fault ??= findExplosion(document, follow);
+  if (isKubernetes(document)) {
+    fault ??= maps
+      .values()
+      .map((map) => findOverride(map, follow))
+      .find((found) => found !== undefined);
+  }
   return { targets, aliases, fault };
 }
 
@@ -182,14 +193,19 @@ function followerOf(targets: ReadonlyMap<Alias, Node>): Follow {
 
 function checkMap(map: YAMLMap, follow: Follow): DocumentFault | undefined {
   const known = new Set<string>();
+  let hasMerge = false;
   for (const pair of map.items) {
     if (isMerge(pair)) {
-      const merged = follow(pair.value);
-      const sources = isSeq(merged) ? merged.items : [merged];
-      if (!sources.every((source) => isMap(follow(source)))) {
-        const message = '<< merges maps only; give it a map, an alias of one, or a list of these';
-        return { offset: startOf(pair.key as Node), message };
+      const fault = (message: string) => ({ offset: startOf(pair.key as Node), message });
+      if (!mergeSources(pair, follow).every(isMap)) {
+        return fault('<< merges maps only; give it a map, an alias of one, or a list of these');
       }
+      if (hasMerge) {
+        return fault(
+          'the key << stands twice in one map, and readers keep one of the two; give one << a list of the maps',
+        );
+      }
+      hasMerge = true;
       continue;
     }
     const key = keyOf(pair, follow);
@@ -200,6 +216,54 @@ function checkMap(map: YAMLMap, follow: Follow): DocumentFault | undefined {
     known.add(key);
   }
   return undefined;
+}
+
+function mergeSources({ value }: Pair, follow: Follow): unknown[] {
+  const merged = follow(value);
+  return isSeq(merged) ? merged.items.map(follow) : [merged];
+}
+
+/** Compose keeps a map's own key, wherever its `<<` stands, as YAML has it. */
+function isKubernetes({ contents }: Document): boolean {
+  return isMap(contents) && contents.has('apiVersion');
+}
+
+/** For kubectl a `<<` wins over the keys before it, and for other readers the map's own keys do. */
+function findOverride(map: YAMLMap, follow: Follow): DocumentFault | undefined {
+  const own = new Map<string, unknown>();
+  for (const pair of map.items) {
+    if (!isMerge(pair)) {
+      own.set(keyOf(pair, follow), follow(pair.value));
+      continue;
+    }
+    // What stands behind the << alone needs no look at what it merges in.
+    const merged = own.size === 0 ? new Map<string, unknown>() : mergedValues(pair, follow);
+    const key = merged.keys().find((one) => own.has(one) && !isSame(own.get(one), merged.get(one)));
+    if (key !== undefined) {
+      const message = `<< stands behind the key ${quote(key)} and holds another value for it, and readers keep one of the two; write << first`;
+      return { offset: startOf(pair.key as Node), message };
+    }
+  }
+  return undefined;
+}
+
+/** What a `<<` merges in; as in `valueOf`, a map's own keys come first. */
+function mergedValues(merge: Pair, follow: Follow, found = new Map<string, unknown>()) {
+  for (const source of mergeSources(merge, follow).filter((node) => isMap(node))) {
+    for (const pair of source.items.filter((item) => !isMerge(item))) {
+      const key = keyOf(pair, follow);
+      if (!found.has(key)) found.set(key, follow(pair.value));
+    }
+    for (const pair of source.items.filter(isMerge)) {
+      mergedValues(pair, follow, found);
+    }
+  }
+  return found;
+}
+
+/** Maps and lists are taken to differ: nothing needs to write one twice. */
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || (isScalar(one) && isScalar(other) && one.value === other.value);
 }
 
 /** The key as it is in the value of the document: always a text, and empty for null. */
@@ -267,9 +331,7 @@ function valueOf(map: YAMLMap, key: string, follow: Follow): unknown {
     return own.value;
   }
   for (const pair of map.items.filter(isMerge)) {
-    const merged = follow(pair.value);
-    for (const item of isSeq(merged) ? merged.items : [merged]) {
-      const source = follow(item);
+    for (const source of mergeSources(pair, follow)) {
       const value = isMap(source) ? valueOf(source, key, follow) : undefined;
       if (value !== undefined) {
         return value;

@@ -7,6 +7,9 @@ import type { GetResult, PutRequest, PutResult, S3Store } from './s3-store.ts';
 import { joinSignatures, signBytes, verifyBytes } from './signature.ts';
 import { SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 
+/** Bytes; a published map that readers find too large is still read, so that it can be replaced. */
+const REPLACED_LIMIT = 67_108_864;
+
 /** The part of a store that publishing needs. */
 export type ObjectStore = Pick<S3Store, 'get' | 'put' | 'location'>;
 
@@ -44,10 +47,11 @@ interface Lost {
  * without a signature that fits. Throws a `RewriterError` where the map must not be published.
  */
 export async function publishMap(request: PublishRequest): Promise<Publication | Lost> {
-  const { store, key, text, map, signKey, allowShrink, dryRun, now } = request;
-  const present = await readPresent(request, key, request.maxBytes);
+  const { store, key, map, maxBytes, signKey, allowShrink, dryRun } = request;
+  const present = await readPresent(request, key, Math.max(maxBytes, REPLACED_LIMIT));
   const signature = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
-  const published = present.bytes === undefined ? undefined : readPublished(present.bytes, request);
+  const published =
+    present.bytes === undefined ? undefined : readPublished(present.bytes, maxBytes);
   const diff = compareMaps(published?.map, map);
 
   if (signature.bytes !== undefined && signKey === undefined) {
@@ -64,7 +68,7 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
   }
   const isSame = diff.added.length + diff.removed.length + diff.changed.length === 0;
   const isSigned = signKey === undefined || fits(present.bytes, signature.bytes, signKey);
-  if (published?.map !== undefined && isSame && isSigned) {
+  if (published?.map !== undefined && !published.isTooLarge && isSame && isSigned) {
     return {
       kind: 'nothing-new',
       serial: published.serial,
@@ -73,12 +77,12 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
       diff,
     };
   }
-  const serial = Math.max((published?.serial ?? 0) + 1, map.serial ?? 1);
+  const serial = nextSerial(request, published?.serial);
+  const bytes = nextBytes(request, serial);
   if (dryRun) {
     return { kind: 'planned', serial, etag: undefined, versionId: undefined, diff };
   }
 
-  const bytes = Buffer.from(withSerial(text, map, serial, now));
   if (signKey !== undefined) {
     const signed = await writeSignature({ ...request, bytes, signKey }, signature);
     if (signed.kind === 'lost') {
@@ -94,6 +98,28 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
   return written.kind === 'lost'
     ? refuseHidden(present)
     : { kind: 'published', serial, etag: written.etag, versionId: written.versionId, diff };
+}
+
+function nextSerial({ store, key, map }: PublishRequest, published = 0): number {
+  if (published === Number.MAX_SAFE_INTEGER) {
+    throw new RewriterError(
+      'MAP_SHAPE_INVALID',
+      `the map at ${store.location(key)} has the serial ${published}, and there is no higher one; to begin anew, set imageMap.allowRollback: true where it is read, delete it, and publish again`,
+    );
+  }
+  return Math.max(published + 1, map.serial ?? 1);
+}
+
+/** The map as it is written, which may be larger than the file that it was made of. */
+function nextBytes({ text, map, maxBytes, now }: PublishRequest, serial: number): Buffer {
+  const bytes = Buffer.from(withSerial(text, map, { serial, now, maxBytes }));
+  if (bytes.length > maxBytes) {
+    throw new RewriterError(
+      'MAP_TOO_LARGE',
+      `the map has ${bytes.length} bytes as it would be published, with its serial; the limit is ${maxBytes} (imageMap.maxBytes); remove entries that nothing uses, or raise the limit here and where the map is read`,
+    );
+  }
+  return bytes;
 }
 
 export interface SignatureRequest {
@@ -200,16 +226,27 @@ function refuseHidden({ denial }: Present): Lost {
 interface Published {
   readonly map: ImageMap | undefined;
   readonly serial: number | undefined;
+  /** Whether readers refuse it for its size alone. */
+  readonly isTooLarge: boolean;
 }
 
-/** A published map with faults is replaced, but its serial still counts. */
-function readPublished(bytes: Uint8Array, { maxBytes }: PublishRequest): Published {
-  const map = parseImageMap(bytes, maxBytes);
+/**
+ * A published map with faults is replaced, but its serial still counts. Of one that is only too large
+ * the sources count as well: who publishes with a smaller limit must not lose them unasked.
+ */
+function readPublished(bytes: Uint8Array, maxBytes: number): Published {
+  const isTooLarge = bytes.length > maxBytes;
+  const map = parseImageMap(bytes, Infinity);
   if (!hasFaults(map)) {
-    return { map, serial: map.serial };
+    return { map, serial: map.serial, isTooLarge };
   }
-  const [, serial] = /"serial"\s*:\s*(\d{1,15})\b/.exec(Buffer.from(bytes).toString()) ?? [];
-  return { map: undefined, serial: serial === undefined ? undefined : Number(serial) };
+  const [, digits] = /"serial"\s*:\s*(\d{1,16})\b/.exec(Buffer.from(bytes).toString()) ?? [];
+  const serial = Number(digits);
+  return {
+    map: undefined,
+    serial: Number.isSafeInteger(serial) ? serial : undefined,
+    isTooLarge,
+  };
 }
 
 function fits(

@@ -1,8 +1,20 @@
-import { chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { basename } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { readInput, readTextFile, replaceFiles } from '../../src/cli/files.ts';
+import { listInputFiles, readInput, readTextFile, replaceFiles } from '../../src/cli/files.ts';
 import { Workspace } from '../support/workspace.ts';
+
+type Replacement = Parameters<typeof replaceFiles>[0][number];
 
 const NAMES = ['a', 'b', 'c'];
 
@@ -28,8 +40,14 @@ function moveUnless(isFault: (name: string, times: number) => boolean, code: str
 }
 
 function replaceThree(workspace: Workspace, move?: typeof rename): Promise<void> {
-  const replacements = NAMES.map((name) => ({ path: workspace.path(name), text: `new ${name}` }));
-  return replaceFiles(replacements, move);
+  return replaceFiles(
+    NAMES.map((name) => replacementOf(workspace, name)),
+    move,
+  );
+}
+
+function replacementOf(workspace: Workspace, name: string, content = name): Replacement {
+  return { path: workspace.path(name), before: `old ${content}`, text: `new ${content}` };
 }
 
 async function contents(workspace: Workspace): Promise<string[]> {
@@ -76,6 +94,44 @@ describe('readTextFile', () => {
   });
 });
 
+describe('listInputFiles', () => {
+  it('takes from a folder files and links to files, as a mounted ConfigMap has them, and nothing else', async () => {
+    await using workspace = await Workspace.create();
+    await mkdir(workspace.path('..2026/x.yaml'), { recursive: true });
+    await writeFile(workspace.path('..2026/app.yaml'), '');
+    await writeFile(workspace.path('own.json'), '');
+    await symlink('..2026', workspace.path('..data'));
+    await symlink('..data/app.yaml', workspace.path('app.yaml'));
+    await symlink('..data', workspace.path('envs.yaml'));
+    execFileSync('mkfifo', [workspace.path('pipe.yaml')]);
+    await symlink('pipe.yaml', workspace.path('to-pipe.yaml'));
+    const expected = ['app.yaml', 'own.json'].map((name) => workspace.path(name));
+    expect(await listInputFiles([workspace.folder])).toEqual(expected);
+  });
+
+  it('keeps a link that leads nowhere, so that its reader says what is wrong', async () => {
+    await using workspace = await Workspace.create();
+    await symlink('missing', workspace.path('a.yaml'));
+    const [file = ''] = await listInputFiles([workspace.folder]);
+    await expect(readInput(file)).rejects.toMatchObject({ code: 'USAGE' });
+  });
+
+  const isRoot = process.getuid?.() === 0;
+  (isRoot ? it.skip : it)('enters no folder that it passes over', async () => {
+    await using workspace = await Workspace.create();
+    await workspace.write('a.yaml', '');
+    await mkdir(workspace.path('.git'), { mode: 0 });
+    expect(await listInputFiles([workspace.folder])).toEqual([workspace.path('a.yaml')]);
+  });
+
+  it('shows control characters in the name of a folder and obeys none', async () => {
+    await using workspace = await Workspace.create();
+    const folder = workspace.path('a\u001b[31m\nb');
+    await mkdir(folder);
+    await expect(listInputFiles([folder])).rejects.toThrow(/a\\u001b\[31m\\nb has no \.yaml/);
+  });
+});
+
 describe('replaceFiles', () => {
   it('replaces every file', async () => {
     await using workspace = await workspaceOfThree();
@@ -95,6 +151,39 @@ describe('replaceFiles', () => {
     });
     expect(await contents(workspace)).toEqual(['old a', 'old b', 'old c']);
     expect((await stat(workspace.path('a'))).mode & 0o7777).toBe(0o640);
+    expect((await readdir(workspace.folder)).sort()).toEqual(NAMES);
+  });
+
+  it('replaces a file once that is reached twice, and puts it back as it was', async () => {
+    await using workspace = await workspaceOfThree();
+    await symlink('a', workspace.path('link'));
+    const twice = [
+      replacementOf(workspace, 'a'),
+      replacementOf(workspace, 'link', 'a'),
+      replacementOf(workspace, 'a'),
+      replacementOf(workspace, 'c'),
+    ];
+    const move = moveUnless((name) => name === 'c', 'EPERM');
+    await expect(replaceFiles(twice, move)).rejects.toMatchObject({
+      code: 'MANIFEST_WRITE_FAILED',
+    });
+    expect(await contents(workspace)).toEqual(['old a', 'old b', 'old c']);
+    await replaceFiles(twice);
+    expect(await contents(workspace)).toEqual(['new a', 'old b', 'new c']);
+    expect((await readdir(workspace.folder)).sort()).toEqual([...NAMES, 'link']);
+  });
+
+  it('keeps what somebody wrote into a file meanwhile, and puts the others back', async () => {
+    await using workspace = await workspaceOfThree();
+    const move = async (from: unknown, to: unknown): Promise<void> => {
+      await rename(String(from), String(to));
+      await writeFile(workspace.path('b'), 'edited');
+    };
+    await expect(replaceThree(workspace, move)).rejects.toMatchObject({
+      code: 'MANIFEST_WRITE_FAILED',
+      message: `cannot write ${workspace.path('b')}: it was changed meanwhile; run the command again`,
+    });
+    expect(await contents(workspace)).toEqual(['old a', 'edited', 'old c']);
     expect((await readdir(workspace.folder)).sort()).toEqual(NAMES);
   });
 

@@ -358,11 +358,23 @@ describe('map publish', () => {
   });
 
   it.each([
-    ['a URL that is no s3://', 'https://r.example/map.json'],
-    ['a URL without a key', 's3://maps'],
-  ])('ends with 2 for %s', async (_title, url) => {
+    ['a URL that is no s3://', 'https://r.example/map.json', 'https://r.example/map.json'],
+    ['a URL without a key', 's3://maps', 's3://maps'],
+    ['a word', 'nope', 'nope'],
+    ['a URL with a token', 'https://r.example/map.json?sig=secret', 'https://r.example/map.json'],
+    ['a URL with a password', 'https://me:secret@r.example/map', 'https://r.example/map'],
+    [
+      'a URL with a password of any kind',
+      'https://me:se/#?cret@r.example/map',
+      'https://r.example',
+    ],
+    ['a password without a scheme', 'me:secret@r.example/map', 'r.example/map'],
+  ])('ends with 2 for %s, and names it without secrets', async (_title, url, shown) => {
     const finished = await runProgram(['map', 'publish', '-', url], JSON.stringify(ONE));
     expect(finished).toMatchObject({ code: 2, stdout: '' });
+    expect(finished.stderr).toMatch(/ s3:\/\/bucket\/key \[USAGE\]\n$/);
+    expect(finished.stderr).toContain(`cannot publish to "${shown}`);
+    expect(finished.stderr).not.toMatch(/me:|se\/|cret/);
   });
 });
 

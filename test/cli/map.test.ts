@@ -520,6 +520,51 @@ images:
     expect(stderr).toContain('has a fault: line 2: ');
   });
 
+  describe('near imageMap.maxBytes', () => {
+    const lines = Array.from({ length: 20 }, (_, n) => `atlanhq/a:${n}=r.example/a:${n}\n`).join(
+      '',
+    );
+
+    async function importUpTo(maxBytes: number): Promise<Finished & { readonly lint: Finished }> {
+      await using workspace = await Workspace.create();
+      const config = await workspace.write(
+        'config.yaml',
+        `apiVersion: sdr-image-rewriter/v1\nprocurement: public\nimageMap: {maxBytes: ${maxBytes}}\n`,
+      );
+      const finished = await run(`import --config ${config} -`, lines);
+      return { ...finished, lint: await run(`lint --config ${config} -`, finished.stdout) };
+    }
+
+    it('prints a map that lint takes, on one line where it is too large indented', async () => {
+      const { stdout } = await run('import -', lines);
+      const indented = await importUpTo(stdout.length);
+      expect(indented).toMatchObject({ code: 0, stdout, lint: { code: 0 } });
+      const oneLine = await importUpTo(stdout.length - 1);
+      expect(oneLine).toMatchObject({ code: 0, lint: { code: 0 } });
+      expect(oneLine.stdout).toBe(`${JSON.stringify(JSON.parse(stdout))}\n`);
+    });
+
+    it('refuses a map that is too large on one line as well, with the size of the merged map', async () => {
+      const { stdout } = await run('import -', lines);
+      const size = JSON.stringify(JSON.parse(stdout)).length + 1;
+      expect(await importUpTo(size)).toMatchObject({ code: 0, lint: { code: 0 } });
+      const refused = await importUpTo(size - 1);
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toContain(`the merged map of - has ${size} bytes; the limit is`);
+      expect(refused.stderr).toMatch(/\[MAP_TOO_LARGE\]\n$/);
+    });
+  });
+
+  it('refuses an entry of a kustomization that kustomize would read otherwise, and names file and place', async () => {
+    await using workspace = await Workspace.create();
+    const entry = '{name: atlanhq/a, newName: r.example/a, tagSuffix: -r1}';
+    const file = await workspace.write('kustomization.yaml', `images:\n- ${entry}\n`);
+    const { code, stdout, stderr } = await run(`import ${file}`);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(`${file} has a fault: $.images[0]: `);
+    expect(stderr).toMatch(/tagSuffix.*\[MAP_IMPORT_INVALID\]\n$/);
+  });
+
   it('holds the targets against allowedTargets', async () => {
     const args = 'import --config examples/config-map.yaml -';
     expect(await run(args, 'atlanhq/a:1=registry.corp.example/a:1')).toMatchObject({ code: 0 });

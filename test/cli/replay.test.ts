@@ -204,6 +204,12 @@ unmapped: deny
     expect(finished.stderr).toMatch(/^error: -: the body .*\[REVIEW_NOT_JSON\]\n$/s);
   });
 
+  it.each(['', '\n'])('refuses an input without a review: %j', async (input) => {
+    const finished = await replay(['-'], input);
+    expect(finished).toMatchObject({ code: 1, stdout: '' });
+    expect(finished.stderr).toMatch(/^error: -: the body is not JSON: .*\[REVIEW_NOT_JSON\]\n$/);
+  });
+
   it('passes over a byte order mark', async () => {
     const review = JSON.stringify(capturedReview(CREATED), undefined, 2);
     expect(linesOf(await replay(['-'], `\uFEFF${review}`))).toHaveLength(1);

@@ -396,7 +396,22 @@ describe('resolve', () => {
   it('holds the overrides against the configuration like what stands in it', async () => {
     const foreign = await resolve('--config examples/config-prefixes.yaml --base evil.example a');
     expect(foreign).toMatchObject({ code: 1, stdout: '' });
-    expect(foreign.stderr).toContain('[CONFIG_TARGET_FORBIDDEN]');
+    expect(foreign.stderr).toMatch(
+      /^error: --base "evil\.example" lies outside allowedTargets \(.*\) of the configuration examples\/config-prefixes\.yaml; .*\[CONFIG_TARGET_FORBIDDEN\]\n$/,
+    );
+  });
+
+  it('says that a map on standard input has no signature where the configuration asks for one', async () => {
+    await using workspace = await Workspace.create();
+    const config = await workspace.write(
+      'config.yaml',
+      'apiVersion: sdr-image-rewriter/v1\nprocurement: map\nimageMap: {url: "s3://b/m.json", publicKeyFile: /key.pem}\n',
+    );
+    const finished = await resolve(`--config ${config} --map - nginx`, '{}');
+    expect(finished).toMatchObject({ code: 1, stdout: '' });
+    expect(finished.stderr).toMatch(
+      /^error: a map on standard input has no signature, .*; give --map a file or URL .*\[MAP_SIGNATURE_INVALID\]\n$/,
+    );
   });
 
   it('never loses a digest and never invents a tag', async () => {

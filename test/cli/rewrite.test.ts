@@ -1,5 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import {
   chmod,
   chown,
@@ -168,6 +169,22 @@ describe('rewrite', () => {
     const { stderr } = await rewrite([workspace.folder]);
     expect(stderr.match(/[ab]\.yaml:\d+:\d+/g)).toEqual(['a.yaml:1:4', 'a.yaml:4:1', 'b.yaml:1:1']);
   });
+
+  it.each(['rewrite', 'resolve', 'replay', 'map lint'])(
+    '%s refuses a folder as standard input',
+    (command) => {
+      const { status, stdout, stderr } = spawnSync(
+        'sh',
+        ['-c', `"$0" dist/sdr-image-rewriter.js ${command} - < src`, process.execPath],
+        { env: process.env, encoding: 'utf8' },
+      );
+      expect({ status, stdout, stderr }).toEqual({
+        status: 2,
+        stdout: '',
+        stderr: 'error: cannot read the input: standard input is a folder, not a file [USAGE]\n',
+      });
+    },
+  );
 
   it('ends at once where its reader has seen enough', () => {
     const text = `${BEFORE}---\n`.repeat(3000);
@@ -407,6 +424,47 @@ describe('rewrite --output', () => {
 });
 
 describe('rewrite on standard error', () => {
+  (existsSync('/dev/full') ? it : it.skip)(
+    'does its work where what it says cannot be written',
+    async () => {
+      await using workspace = await workspaceOf({ 'a.yaml': `${BEFORE}---\na: b\n` });
+      const command = `"$0" dist/sdr-image-rewriter.js rewrite ${CONFIG.join(' ')} --write ${workspace.path('a.yaml')} 2> /dev/full`;
+      const { status } = spawnSync('sh', ['-c', command, process.execPath], { env: process.env });
+      expect(status).toBe(0);
+      expect(await contentOf(workspace, 'a.yaml')).toEqual([`${AFTER}---\na: b\n`]);
+    },
+  );
+
+  it('does its work where nobody reads what it says', async () => {
+    await using workspace = await workspaceOf({ 'a.yaml': `${BEFORE}---\na: b\n` });
+    const args = ['rewrite', ...CONFIG, '--write', workspace.path('a.yaml')];
+    const child = spawn(process.execPath, ['dist/sdr-image-rewriter.js', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: process.env,
+    });
+    child.stderr.destroy();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(await contentOf(workspace, 'a.yaml')).toEqual([`${AFTER}---\na: b\n`]);
+  });
+
+  it('shows control characters in the name of a file and obeys none, wherever it names one', async () => {
+    const name = 'a\u001b[31m\nb.yaml';
+    const shown = 'a\\u001b[31m\\nb.yaml';
+    await using workspace = await workspaceOf({ [name]: `${BEFORE}---\na: b\n` });
+    const path = workspace.path(name);
+    const summary = await rewrite(['--check', path]);
+    expect(summary.stdout).toBe(`${workspace.path(shown)}: 1 image would change\n`);
+    expect(summary.stderr).toContain(`warning: ${workspace.path(shown)}:8:1: `);
+    const diff = await rewrite(['--diff', path]);
+    expect(diff.stdout.split('\n').slice(0, 2)).toEqual([
+      `--- ${workspace.path(shown)}`,
+      `+++ ${workspace.path(shown)}`,
+    ]);
+    await writeFile(path, BROKEN);
+    expect((await rewrite([path])).stderr).toContain(`error: ${workspace.path(shown)}:16:1: `);
+    expect((await rewrite([`${path}.missing`])).stderr).toContain(`'${workspace.path(shown)}.miss`);
+  });
+
   it('says what variable of Compose to set, and to what', async () => {
     const text = `services:\n  web: { image: "\${A:-ghcr.io/atlanhq/web:1}" }\n`;
     const { code, stdout, stderr } = await rewrite(['-'], text);

@@ -204,6 +204,15 @@ describe('importKustomization', () => {
     ['with a digest but no tag', { name: 'a', newName: 'r.example/a', digest: A }],
     // YAML reads 1.10 as 1.1, so a number is not what was written.
     ['with a tag that YAML made a number', { name: 'a', newTag: 1.1 }],
+    ['with a tag that is an empty value', { name: 'a', newTag: null }],
+    ['with a new name that is no text', { name: 'a', newName: 7, newTag: '1' }],
+    ['with a new name that is an empty value', { name: 'a', newName: null, newTag: '1' }],
+    ['with a digest that is no text', { name: 'a', newTag: '1', digest: 12 }],
+    ['with a digest that is a list', { name: 'a', newTag: '1', digest: [A] }],
+    // Kustomize would pull another tag than a map without it names.
+    ['with a suffix for tags', { name: 'a', newName: 'r.example/a', tagSuffix: '-r1' }],
+    ['with a suffix beside its tag', { name: 'a', newTag: '1', tagSuffix: '-r1' }],
+    ['with a key that kustomize does not have', { name: 'a', newTag: '1', newname: 'b' }],
     ['that is a text', 'a'],
     ['that is null', null],
     ['that is a list', ['a']],
@@ -212,6 +221,17 @@ describe('importKustomization', () => {
     expect(faultsOf(importKustomization({ images: [good, image] }))).toEqual([
       'MAP_IMPORT_INVALID $.images[1]',
     ]);
+  });
+
+  it.each([
+    [{ name: 'a', newTag: 1.1 }, 'its newTag 1.1 is not text; put it in quotes'],
+    [{ name: 'a', newTag: '1', digest: 12 }, 'its digest 12 is not text; put it in quotes'],
+    [{ name: 'a', newTag: '1', newname: 'b' }, 'its key "newname" is none of name, newName'],
+    [{ name: 'a', tagSuffix: '-r1' }, 'it has a tagSuffix, and a map names whole tags; write'],
+    [{ newName: 'r.example/a' }, 'it has no name'],
+  ])('says of %j what is wrong with it', (image, problem) => {
+    const { faults } = importKustomization({ images: [image] });
+    expect(faults.map(({ message }) => message)).toEqual([expect.stringContaining(problem)]);
   });
 
   it.each([[undefined], [null], ['images'], [[]], [{}], [{ images: {} }], [{ images: null }]])(

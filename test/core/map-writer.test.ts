@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { structuredMap, withSerial } from '../../src/core/map-writer.ts';
+import { mapText, structuredMap, withSerial } from '../../src/core/map-writer.ts';
 import { imageTexts, soundMapSections } from '../support/arbitraries.ts';
 import { digestOf } from '../support/digests.ts';
-import { mapDocument, mapOf } from '../support/maps.ts';
+import { bytesOfText, mapDocument, mapOf, MAX_BYTES } from '../support/maps.ts';
 import { decisionText, policyOf } from '../support/policies.ts';
 
 const [A, B] = [digestOf('a'), digestOf('b')];
@@ -13,8 +13,11 @@ const maps = soundMapSections.map(mapDocument);
 
 /** The document that is published for another one. */
 function published(document: unknown, serial = 7): Record<string, unknown> {
-  const text = withSerial(JSON.stringify(document), mapOf(document), serial, NOW);
-  return JSON.parse(text) as Record<string, unknown>;
+  return JSON.parse(publishedText(JSON.stringify(document), serial)) as Record<string, unknown>;
+}
+
+function publishedText(text: string, serial = 7, maxBytes = MAX_BYTES): string {
+  return withSerial(text, mapOf(JSON.parse(text)), { serial, now: NOW, maxBytes });
 }
 
 /** What becomes of an image, and of each source of the map itself. */
@@ -124,6 +127,28 @@ describe('withSerial', () => {
     });
   });
 
+  describe('of a text', () => {
+    const document = mapDocument({ images: [{ source: 'a:1', target: 'r.example/a:1' }] });
+    const oneLine = JSON.stringify(document);
+    const indented = JSON.stringify(document, null, 2);
+
+    it.each([
+      ['a structured map', oneLine],
+      ['a structured map with a line end behind it', `${oneLine}\n`],
+      ['a flat map', '{"a:1": "r.example/a:1"}'],
+    ])('on one line stays on one line: %s', (_title, text) => {
+      expect(publishedText(text)).toMatch(/^\{"apiVersion":.*\}\n$/);
+    });
+
+    it('on several lines is indented, unless that alone makes it larger than the limit', () => {
+      const whole = publishedText(indented);
+      expect(whole).toMatch(/^\{\n {2}"apiVersion": /);
+      const size = bytesOfText(whole).length;
+      expect(publishedText(indented, 7, size)).toBe(whole);
+      expect(publishedText(indented, 7, size - 1)).toBe(publishedText(oneLine));
+    });
+  });
+
   it('is good to load with the new serial and the same rules, whatever the map', () => {
     fc.assert(
       fc.property(maps, fc.nat(), imageTexts, (document, serial, image) => {
@@ -132,5 +157,14 @@ describe('withSerial', () => {
         expect(decisionsOf(next, image)).toEqual(decisionsOf(document, image));
       }),
     );
+  });
+});
+
+describe('mapText', () => {
+  it('counts the limit in bytes and not in characters', () => {
+    const document = { note: 'ä'.repeat(10) };
+    const indented = `${JSON.stringify(document, null, 2)}\n`;
+    expect(mapText(document, indented.length + 10)).toBe(indented);
+    expect(mapText(document, indented.length + 9)).toBe(`${JSON.stringify(document)}\n`);
   });
 });

@@ -71,8 +71,17 @@ describe('readDocument', () => {
     ['a quote that is not closed', 'a: "b\n', /^\d+ Missing closing "quote/],
     ['bad indentation', 'a:\n    b: 1\n  c: 2\n', /^\d+ \S/],
     ['a value of a template', 'image: {{ .Values.image }}\n', /^8 .*helm template/],
-    ['two values of a template', 'image: {{ .a }}:{{ .b }}\n', /^\d+ \S/],
-    ['a block of a template', '{{- if .Values.a }}\na: b\n{{- end }}\n', /^\d+ \S/],
+    ['two values of a template', 'image: {{ .a }}:{{ .b }}\n', /^\d+ \S.*; .* `helm template`$/],
+    [
+      'a block of a template',
+      '{{- if .Values.a }}\na: b\n{{- end }}\n',
+      /^\d+ \S.*; .* `helm template`$/,
+    ],
+    [
+      'two merges in one map',
+      'a: &a {}\nb: { <<: *a, <<: *a }\n',
+      /^22 the key << stands twice in one map/,
+    ],
     ['a map for a key', '? { a: b }\n: c\n', /^2 a map or list stands in place of a key/],
     ['JSON behind JSON', '{"a": 1}\n{"b": 2}\n', /^9 \S/],
     ['10,000 lists in one another', '['.repeat(10_000), /^\d+ .*nested too deeply/],
@@ -117,7 +126,6 @@ describe('readDocument', () => {
     ['own behind merged', '{ <<: *m, a: x }', 'x'],
     ['merged', '{ <<: *m }', 'm'],
     ['the first of a list', '{ <<: [*n, *m] }', 'n'],
-    ['the first of several', '{ <<: *n, <<: *m }', 'n'],
     ['merged into merged', '{ <<: { <<: *m, b: c } }', 'm'],
     ['an alias of a list of maps', '{ <<: *l }', 'm'],
     ['a tagged merge key', '{ !!str <<: *m }', 'm'],
@@ -128,6 +136,44 @@ describe('readDocument', () => {
     const document = documentOf(source);
     expect(document.value).toMatchObject({ map: { a: text } });
     expect(document.find(['map', 'a'])?.scalar.value).toBe(text);
+  });
+
+  /** A Kubernetes object with an own `image: one` and a merge in one map. */
+  const merging = (map: string): string =>
+    `apiVersion: v1\nm: &m { image: two, l: &l [] }\nn: &n { <<: { image: one } }\nmap: ${map}\n`;
+
+  it.each([
+    ['a map', '{ image: one, <<: { image: two } }'],
+    ['an alias', '{ image: one, <<: *m }'],
+    ['a list', '{ image: one, <<: [*m, *n] }'],
+    ['a merge of a merge', '{ image: one, <<: { <<: *m } }'],
+    ['another list', '{ l: [], <<: *m }'],
+  ])(
+    'refuses in a Kubernetes object a << behind a key that it has another value for: %s',
+    (_title, map) => {
+      const source = merging(map);
+      const offset = source.indexOf('<<', source.indexOf('map:'));
+      expect(faultOf(source)).toMatch(
+        new RegExp(
+          `^${offset} << stands behind the key "(?:image|l)" and holds another value for it`,
+        ),
+      );
+    },
+  );
+
+  it.each([
+    ['that stands first', '{ <<: *m, image: one }'],
+    ['of other keys', '{ name: one, <<: *m }'],
+    ['of the same value', '{ image: one, <<: *n }'],
+    ['of which the first has the same value', '{ image: one, <<: [*n, *m] }'],
+    ['of the same list', '{ l: *l, <<: *m }'],
+  ])('takes in a Kubernetes object a merge %s', (_title, map) => {
+    expect(faultOf(merging(map))).toBe('none');
+  });
+
+  it('takes in a Compose file a << wherever it stands, since the own key wins there', () => {
+    const source = 'services: { web: { image: one, <<: { image: two } } }\n';
+    expect(documentOf(source).value).toEqual({ services: { web: { image: 'one' } } });
   });
 
   it('finds an alias and what it stands for', () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { RewriterError } from '../../src/core/errors.ts';
-import { type ObjectStore, publishMap } from '../../src/source/publish-map.ts';
+import { type ObjectStore, publishMap, type PublishRequest } from '../../src/source/publish-map.ts';
+import { tooLarge } from '../../src/source/read-body.ts';
 import type { GetResult } from '../../src/source/s3-store.ts';
-import { bytesOfText, mapOf, MAX_BYTES } from '../support/maps.ts';
+import { bytesOfText, faultsOfBytes, mapDocument, mapOf, MAX_BYTES } from '../support/maps.ts';
 
 /** Publishes to a store whose every write is refused for its condition; `get` is told how often it was asked for the map. */
 function publishTo(get: (reads: number, written: Uint8Array) => GetResult): {
@@ -27,8 +28,15 @@ function publishTo(get: (reads: number, written: Uint8Array) => GetResult): {
       return Promise.resolve({ kind: 'lost' });
     },
   };
-  const text = '{"atlanhq/a:1": "r.example/a:1"}';
-  const outcome = publishMap({
+  return { outcome: publishMap(requestTo(store, '{"atlanhq/a:1": "r.example/a:1"}')), calls };
+}
+
+function requestTo(
+  store: ObjectStore,
+  text: string,
+  rest: Partial<PublishRequest> = {},
+): PublishRequest {
+  return {
     store,
     key: 'map.json',
     text,
@@ -39,8 +47,8 @@ function publishTo(get: (reads: number, written: Uint8Array) => GetResult): {
     allowShrink: false,
     dryRun: false,
     now: new Date(0),
-  });
-  return { outcome, calls };
+    ...rest,
+  };
 }
 
 describe('publishMap, told by the store that somebody else was first', () => {
@@ -78,5 +86,140 @@ describe('publishMap, told by the store that somebody else was first', () => {
       code: 'MAP_TIMEOUT',
       message: expect.stringContaining('it is not known who wrote s3://maps/map.json') as unknown,
     });
+  });
+});
+
+/** A bucket with one map, which refuses what is over the limit of a read, as S3 is read. */
+class MapStore implements ObjectStore {
+  text: string | undefined;
+  #version = 1;
+
+  constructor(text?: string) {
+    this.text = text;
+  }
+
+  location(key: string): string {
+    return `s3://maps/${key}`;
+  }
+
+  get({ key, maxBytes }: Parameters<ObjectStore['get']>[0]): ReturnType<ObjectStore['get']> {
+    if (key !== 'map.json' || this.text === undefined) {
+      return Promise.resolve({ kind: 'missing' });
+    }
+    const bytes = bytesOfText(this.text);
+    return bytes.length > maxBytes
+      ? Promise.reject(tooLarge(this.location(key), bytes.length, maxBytes))
+      : Promise.resolve({ kind: 'found', bytes, etag: `v${this.#version}` });
+  }
+
+  put({ bytes, replaces }: Parameters<ObjectStore['put']>[0]): ReturnType<ObjectStore['put']> {
+    if (replaces !== (this.text === undefined ? undefined : `v${this.#version}`)) {
+      return Promise.resolve({ kind: 'lost' });
+    }
+    this.text = new TextDecoder().decode(bytes);
+    this.#version += 1;
+    return Promise.resolve({ kind: 'written', etag: `v${this.#version}`, versionId: undefined });
+  }
+}
+
+/** The text of a map of so many images. */
+function textOf(count: number, head: Record<string, unknown> = {}, indent = 0): string {
+  const images = Array.from({ length: count }, (_, index) => {
+    return { source: `atlanhq/a:${index}`, target: `r.example/a:${index}` };
+  });
+  return JSON.stringify(mapDocument({ ...head, images }), null, indent);
+}
+
+const HIGHEST = Number.MAX_SAFE_INTEGER;
+
+describe('publishMap, of a map near the limit of its readers', () => {
+  it.each([
+    ['on one line', 0],
+    ['indented', 2],
+  ])('publishes one that is below it %s, and readers take it', async (_title, indent) => {
+    const store = new MapStore();
+    const text = textOf(50, {}, indent);
+    const maxBytes = text.length + 100;
+    expect(await publishMap(requestTo(store, text, { maxBytes }))).toMatchObject({
+      kind: 'published',
+    });
+    expect(faultsOfBytes(bytesOfText(store.text ?? ''), maxBytes)).toEqual([]);
+  });
+
+  it.each([
+    ['and writes nothing', false],
+    ['also in a dry run', true],
+  ])('refuses one that its serial makes too large, %s', async (_title, dryRun) => {
+    const store = new MapStore();
+    const text = textOf(50);
+    const request = requestTo(store, text, { maxBytes: text.length, dryRun });
+    await expect(publishMap(request)).rejects.toMatchObject({
+      code: 'MAP_TOO_LARGE',
+      message: expect.stringMatching(
+        / \d+ bytes as it would be published.* limit is \d+/,
+      ) as unknown,
+    });
+    expect(store.text).toBeUndefined();
+  });
+});
+
+describe('publishMap, over a published map that no reader takes', () => {
+  it('takes the place of one that is too large with the next serial, although the rules are the same', async () => {
+    const text = textOf(50);
+    const maxBytes = text.length + 100;
+    const store = new MapStore(textOf(50, { serial: 7 }, 2));
+    expect(faultsOfBytes(bytesOfText(store.text ?? ''), maxBytes)).toEqual(['MAP_TOO_LARGE $']);
+    const first = await publishMap(requestTo(store, text, { maxBytes }));
+    expect(first).toMatchObject({ kind: 'published', serial: 8 });
+    const second = await publishMap(requestTo(store, text, { maxBytes }));
+    expect(second).toMatchObject({ kind: 'nothing-new', serial: 8 });
+  });
+
+  it('loses no source of one that is too large, unless that is said', async () => {
+    const text = textOf(49);
+    const store = new MapStore(textOf(50, { serial: 7 }));
+    const request = requestTo(store, text, { maxBytes: text.length + 60 });
+    await expect(publishMap(request)).rejects.toMatchObject({ code: 'MAP_LOSES_ENTRIES' });
+    expect(await publishMap({ ...request, allowShrink: true })).toMatchObject({
+      kind: 'published',
+      serial: 8,
+    });
+  });
+
+  it.each([
+    ['counts a serial of 16 digits', '1234567890123456', 1_234_567_890_123_457],
+    ['does not count a serial that no map can have', '9007199254740993', 1],
+    ['does not count a serial of more digits than any can have', '12345678901234567', 1],
+  ])('%s of one with faults', async (_title, published, serial) => {
+    const store = new MapStore(`{"apiVersion":"v0","serial":${published}}`);
+    const publication = await publishMap(requestTo(store, textOf(1)));
+    expect(publication).toMatchObject({ kind: 'published', serial });
+  });
+});
+
+describe('publishMap, at the highest serial', () => {
+  it('publishes a map that has it', async () => {
+    const store = new MapStore(textOf(1, { serial: HIGHEST - 1 }));
+    expect(await publishMap(requestTo(store, textOf(2)))).toMatchObject({ serial: HIGHEST });
+  });
+
+  it.each([
+    ['a map', textOf(1, { serial: HIGHEST })],
+    ['a map with faults', `{"apiVersion":"v0","serial":${HIGHEST}}`],
+  ])('refuses to follow %s that has it, since no reader takes a higher one', async (_t, text) => {
+    const store = new MapStore(text);
+    for (const dryRun of [true, false]) {
+      const request = requestTo(store, textOf(2), { dryRun });
+      await expect(publishMap(request)).rejects.toMatchObject({
+        code: 'MAP_SHAPE_INVALID',
+        message: expect.stringContaining(`s3://maps/map.json has the serial ${HIGHEST}`) as unknown,
+      });
+    }
+    expect(store.text).toBe(text);
+  });
+
+  it('has nothing to publish where the rules are the same', async () => {
+    const store = new MapStore(textOf(1, { serial: HIGHEST }));
+    expect(await publishMap(requestTo(store, textOf(1)))).toMatchObject({ kind: 'nothing-new' });
   });
 });
