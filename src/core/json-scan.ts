@@ -296,10 +296,10 @@ export function* listElements(
   while (bytes[at] !== CLOSE_ARRAY) {
     if (bytes[at] !== OPEN_OBJECT) {
       yield readValue(bytes, at);
-      at = nextItem(bytes, endOfValue(bytes, at));
+      at = nextItem(bytes, skipValue(bytes, at));
       continue;
     }
-    const end = runs.get(at) ?? endOfValue(bytes, at);
+    const end = runs.get(at) ?? skipValue(bytes, at);
     yield* JSON.parse(`[${decoder.decode(bytes.subarray(at, end))}]`) as unknown[];
     at = nextItem(bytes, end);
   }
@@ -316,7 +316,7 @@ export function* objectMembers(
     const key = readString(bytes, at, end);
     at = startBehindName(bytes, end);
     yield [key, readValue(bytes, at)];
-    at = nextItem(bytes, endOfValue(bytes, at));
+    at = nextItem(bytes, skipValue(bytes, at));
   }
 }
 
@@ -327,7 +327,7 @@ function readValue(bytes: Uint8Array, at: number): unknown {
   }
   return byte === QUOTE
     ? readString(bytes, at, endOfString(bytes, at))
-    : JSON.parse(decoder.decode(bytes.subarray(at, endOfValue(bytes, at))));
+    : JSON.parse(decoder.decode(bytes.subarray(at, skipValue(bytes, at))));
 }
 
 function readString(bytes: Uint8Array, start: number, end: number): string {
@@ -346,7 +346,7 @@ function nextItem(bytes: Uint8Array, end: number): number {
 }
 
 /** The place behind a value of a text that was checked. */
-function endOfValue(bytes: Uint8Array, start: number): number {
+function skipValue(bytes: Uint8Array, start: number): number {
   let depth = 0;
   let at = start;
   do {

@@ -1,6 +1,6 @@
 import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from '../exemption.ts';
 import { RewriterError } from '../errors.ts';
-import type { ObjectExport } from './mirror-sets.ts';
+import type { ObjectExport } from './format.ts';
 import { exceptions, type LeftOut, type NameRule, readNameRules } from './rules.ts';
 import type { PolicySettings } from '../policy.ts';
 import { DOCKER_HUB, HUB_ALIASES, PATH_LIMIT } from '../reference.ts';

@@ -1,4 +1,4 @@
-import { canonicalPrefix, DIGESTS_FOLLOW_NAMES, tomlString } from './registries-conf.ts';
+import { canonicalPrefix, DIGESTS_FOLLOW_NAMES, tomlString } from './format.ts';
 import {
   type LeftOut,
   type NameRule,

@@ -1,4 +1,4 @@
-import type { ObjectExport } from './mirror-sets.ts';
+import type { ObjectExport } from './format.ts';
 import { type LeftOut, readNameRules, ruleText } from './rules.ts';
 import {
   createPolicy,

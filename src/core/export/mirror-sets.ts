@@ -1,4 +1,4 @@
-import { canonicalPrefix, DIGESTS_FOLLOW_NAMES } from './registries-conf.ts';
+import { canonicalPrefix, DIGESTS_FOLLOW_NAMES, type ObjectExport } from './format.ts';
 import {
   type LeftOut,
   type NameRule,
@@ -9,12 +9,6 @@ import {
 } from './rules.ts';
 import type { PolicySettings } from '../policy.ts';
 import { covers } from '../prefix-rules.ts';
-
-/** Kubernetes objects, to be written as YAML. */
-export interface ObjectExport {
-  readonly objects: readonly object[];
-  readonly leftOut: readonly LeftOut[];
-}
 
 interface MovingRule {
   readonly source: string;

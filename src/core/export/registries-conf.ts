@@ -1,14 +1,6 @@
-import { type LeftOut, prefixesOnly, readNameRules, withHubAliases } from './rules.ts';
 import type { PolicySettings } from '../policy.ts';
-import { parsePrefix } from '../prefix-rules.ts';
-import { isInvalid } from '../errors.ts';
-
-/** What a format says, as text behind a comment. */
-export interface TextExport {
-  /** Empty where there is nothing to say. */
-  readonly text: string;
-  readonly leftOut: readonly LeftOut[];
-}
+import { canonicalPrefix, DIGESTS_FOLLOW_NAMES, type TextExport, tomlString } from './format.ts';
+import { prefixesOnly, readNameRules, withHubAliases } from './rules.ts';
 
 /**
  * Podman, CRI-O, Buildah and Skopeo: containers-registries.conf(5). `location` and not a mirror, which
@@ -24,18 +16,4 @@ export function exportRegistriesConf(settings: PolicySettings): TextExport {
     return `${remark}[[registry]]\nprefix = ${tomlString(source)}\nlocation = ${tomlString(location)}\n`;
   });
   return { text: tables.join('\n'), leftOut };
-}
-
-export const DIGESTS_FOLLOW_NAMES =
-  'a pull of it by digest from another repository gets the same bytes by the rule of that repository';
-
-/** With `docker.io` for its aliases, which the runtimes refuse as a target. */
-export function canonicalPrefix(target: string): string {
-  const prefix = parsePrefix(target);
-  return isInvalid(prefix) ? target : prefix.value;
-}
-
-/** A basic string; names are ASCII, so JSON and TOML quote them alike. */
-export function tomlString(text: string): string {
-  return JSON.stringify(text);
 }
