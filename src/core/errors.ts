@@ -232,7 +232,7 @@ export const ERROR_CODES = {
   },
   MANIFEST_NOT_YAML: {
     meaning:
-      'A document of a file cannot be read: a fault of syntax, a key that stands twice, or an alias without its anchor.',
+      'A document of a file cannot be read: a fault of syntax, a key that stands twice, an alias without its anchor, or a merge key that readers resolve in several ways.',
     remedy:
       'Correct the line and column that the message names; render a Helm template before it is rewritten. Nothing was written.',
   },
@@ -242,7 +242,7 @@ export const ERROR_CODES = {
   },
   MANIFEST_WRITE_FAILED: {
     meaning:
-      'A file could not be replaced by the rewritten one, or a signal came meanwhile. None is changed, or the message names those that are.',
+      'A file could not be replaced by the rewritten one, somebody changed it meanwhile, or a signal came. None is changed, or the message names those that are.',
     remedy:
       'Check the permissions of the folder and the space on the disk; mount the folder and not the file alone.',
   },
