@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -19,6 +19,14 @@ async function linesOf(script: string): Promise<Record<string, unknown>[]> {
   ).catch((error: unknown) => error as { stdout: string });
   const lines = stdout.split('\n').slice(0, -1);
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Starts a module that can be talked to by messages, with this standard output. */
+function start(code: string, standardOutput: 'pipe' | number): ChildProcess {
+  return spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
+    env: process.env,
+    stdio: ['ignore', standardOutput, 'inherit', 'ipc'],
+  });
 }
 
 describe('the log', () => {
@@ -99,10 +107,7 @@ describe('the log', () => {
           process.once('message', () => process.disconnect());
         }
       }, 1);`;
-    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
-      env: process.env,
-      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    });
+    const child = start(code, 'pipe');
     const [{ lost, rss }] = (await once(child, 'message')) as [{ lost: number; rss: number }];
     child.send('read');
     const lines = (await text(child.stdout ?? Readable.from([]))).trimEnd().split('\n');
@@ -127,10 +132,7 @@ describe('the log', () => {
       process.send('flushed');
       process.exit(0);`;
     const full = openSync('/dev/full', 'w');
-    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
-      env: process.env,
-      stdio: ['ignore', full, 'inherit', 'ipc'],
-    });
+    const child = start(code, full);
     closeSync(full);
     const ended = once(child, 'exit');
     expect(await once(child, 'message')).toContain('flushed');

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type Fault, RewriterError } from '../core/errors.ts';
+import type { Fault } from '../core/errors.ts';
 import {
   carryDigest,
   type Imported,
@@ -9,7 +9,7 @@ import {
   mergedDocument,
   placeNamer,
 } from '../core/map-import.ts';
-import { mapText, structuredMap } from '../core/map-writer.ts';
+import { mapText, structuredMap, tooLargeToWrite } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
 import { parseManifest } from './manifests.ts';
 import { checkMap, readMapBytes } from './map-input.ts';
@@ -67,19 +67,12 @@ export function addMapImportCommand(map: Command): void {
     }
     const { maxBytes } = config.imageMap;
     const text = mapText(structuredMap(checked.map, document), maxBytes);
-    refuseTooLarge(text, files, maxBytes);
+    const size = Buffer.byteLength(text);
+    if (size > maxBytes) {
+      throw tooLargeToWrite(`the merged map of ${files.join(', ')} has ${size} bytes`, maxBytes);
+    }
     process.stdout.write(text);
   });
-}
-
-function refuseTooLarge(text: string, files: readonly string[], maxBytes: number): void {
-  const size = Buffer.byteLength(text);
-  if (size > maxBytes) {
-    throw new RewriterError(
-      'MAP_TOO_LARGE',
-      `the merged map of ${files.join(', ')} has ${size} bytes; the limit is ${maxBytes} (imageMap.maxBytes); remove entries that nothing uses, or raise the limit here and where the map is read`,
-    );
-  }
 }
 
 /** With the name of the file, where there are several. */

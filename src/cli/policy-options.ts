@@ -10,7 +10,6 @@ import {
   environment,
   isMapUrl,
   MAP_URL_FORMS,
-  parseConfig,
   policySettings,
 } from '../config.ts';
 import { readConfigDocument } from '../config-document.ts';
@@ -99,24 +98,25 @@ export async function loadConfig({ config, map, base }: PolicyOptions): Promise<
       document.imageMap = { ...imageMap, url, urlFile: '' };
     }
   }
-  const changed = stringify(document, { aliasDuplicateObjects: false });
-  if (base !== undefined) {
-    refuseForeignBase(changed, name);
+  try {
+    return checkConfig(stringify(document, { aliasDuplicateObjects: false }), name);
+  } catch (error) {
+    throw (base === undefined ? undefined : foreignBaseError(error, name)) ?? error;
   }
-  return checkConfig(changed, name);
 }
 
 /** Among the faults of the file it would be sought in the file, where it does not stand. */
-function refuseForeignBase(text: string, name: string): void {
-  const parsed = parseConfig(text);
-  const faults = 'faults' in parsed ? parsed.faults : [];
+function foreignBaseError(error: unknown, name: string): RewriterError | undefined {
+  const faults = error instanceof RewriterError ? error.faults : [];
   const fault = faults.find(({ path }) => path === '$.containerRegistryBase');
-  if (fault !== undefined) {
-    throw new RewriterError(
+  return (
+    fault &&
+    new RewriterError(
       fault.code,
       `--base ${fault.message} of the configuration ${name}; give a base under one of these, or add its prefix there`,
-    );
-  }
+      { cause: error },
+    )
+  );
 }
 
 /** Undefined where the text is no good YAML; `checkConfig` says why. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import jsonpatch from 'fast-json-patch';
 import { admit, type Admission } from '../core/admission.ts';
-import { isInvalid } from '../core/errors.ts';
+import { type ErrorCode, isInvalid } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 import { imageLabel } from '../core/pod-images.ts';
 import type { Policy } from '../core/policy.ts';
@@ -37,18 +37,16 @@ export function addReplayCommand(program: Command, finish: (exitCode: number) =>
 
 function replay(place: string, body: Buffer, policy: Policy, options: ReplayOptions): number {
   const decoded = decodeReview(body);
-  if (isInvalid(decoded)) {
-    process.stderr.write(
-      `error: ${printable(`${place}: ${decoded.message}`)} [${decoded.invalid}]\n`,
-    );
+  const refuse = (message: string, code: ErrorCode): number => {
+    process.stderr.write(`error: ${printable(`${place}: ${message}`)} [${code}]\n`);
     return 1;
+  };
+  if (isInvalid(decoded)) {
+    return refuse(decoded.message, decoded.invalid);
   }
   const admission = admit(decoded.review, policy, 'enforce');
   if (admission.kind === 'refused') {
-    process.stderr.write(
-      `error: ${printable(`${place}: ${admission.message}`)} [${admission.code}]\n`,
-    );
-    return 1;
+    return refuse(admission.message, admission.code);
   }
   process.stdout.write(render(decoded.review, admission, options));
   return 0;

@@ -59,10 +59,10 @@ function kubernetesImages(document: unknown, policy: Policy): ManifestImage[] {
         : policy.decide(image);
     };
     return templates.flatMap(({ exemption, images }) =>
-      images.map(({ image: { image, ...place }, path }): ManifestImage => {
-        const where = imageLabel(place);
-        const verdict = verdictOn(image, exemption);
-        return { kind, namespace, name, where, image, path, verdict };
+      images.map(({ image, path }): ManifestImage => {
+        const where = imageLabel(image);
+        const verdict = verdictOn(image.image, exemption);
+        return { kind, namespace, name, where, image: image.image, path, verdict };
       }),
     );
   });

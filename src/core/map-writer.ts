@@ -1,3 +1,4 @@
+import { RewriterError } from './errors.ts';
 import type { ImageEntry, ImageMap, MapEntry } from './image-map.ts';
 import { isRecord } from './json-path.ts';
 import { MAP_API_VERSION } from './map-document.ts';
@@ -103,6 +104,14 @@ export function mapText(document: object, maxBytes: number): string {
   const indented = `${JSON.stringify(document, null, 2)}\n`;
   const size = new TextEncoder().encode(indented).length;
   return size > maxBytes ? compactText(document) : indented;
+}
+
+/** The error of a map that would be written and that no reader would take; `finding` says its size. */
+export function tooLargeToWrite(finding: string, maxBytes: number): RewriterError {
+  return new RewriterError(
+    'MAP_TOO_LARGE',
+    `${finding}; the limit is ${maxBytes} (imageMap.maxBytes); remove entries that nothing uses, or raise the limit here and where the map is read`,
+  );
 }
 
 function compactText(document: object): string {

@@ -230,35 +230,20 @@ function isKubernetes({ contents }: Document): boolean {
 
 /** For kubectl a `<<` wins over the keys before it, and for other readers the map's own keys do. */
 function findOverride(map: YAMLMap, follow: Follow): DocumentFault | undefined {
-  const own = new Map<string, unknown>();
-  for (const pair of map.items) {
-    if (!isMerge(pair)) {
-      own.set(keyOf(pair, follow), follow(pair.value));
-      continue;
-    }
-    // What stands behind the << alone needs no look at what it merges in.
-    const merged = own.size === 0 ? new Map<string, unknown>() : mergedValues(pair, follow);
-    const key = merged.keys().find((one) => own.has(one) && !isSame(own.get(one), merged.get(one)));
-    if (key !== undefined) {
-      const message = `<< stands behind the key ${quote(key)} and holds another value for it, and readers keep one of the two; write << first`;
-      return { offset: startOf(pair.key as Node), message };
-    }
+  // There is one at most: checkMap refuses a second.
+  const merge = map.items.find(isMerge);
+  if (merge === undefined) {
+    return undefined;
   }
-  return undefined;
-}
-
-/** What a `<<` merges in; as in `valueOf`, a map's own keys come first. */
-function mergedValues(merge: Pair, follow: Follow, found = new Map<string, unknown>()) {
-  for (const source of mergeSources(merge, follow).filter((node) => isMap(node))) {
-    for (const pair of source.items.filter((item) => !isMerge(item))) {
-      const key = keyOf(pair, follow);
-      if (!found.has(key)) found.set(key, follow(pair.value));
-    }
-    for (const pair of source.items.filter(isMerge)) {
-      mergedValues(pair, follow, found);
-    }
+  const overridden = map.items.slice(0, map.items.indexOf(merge)).find((pair) => {
+    const merged = mergedValue(merge, keyOf(pair, follow), follow);
+    return merged !== undefined && !isSame(follow(pair.value), follow(merged));
+  });
+  if (overridden === undefined) {
+    return undefined;
   }
-  return found;
+  const message = `<< stands behind the key ${quote(keyOf(overridden, follow))} and holds another value for it, and readers keep one of the two; write << first`;
+  return { offset: startOf(merge.key as Node), message };
 }
 
 /** Maps and lists are taken to differ: nothing needs to write one twice. */
@@ -330,15 +315,19 @@ function valueOf(map: YAMLMap, key: string, follow: Follow): unknown {
   if (own !== undefined) {
     return own.value;
   }
-  for (const pair of map.items.filter(isMerge)) {
-    for (const source of mergeSources(pair, follow)) {
-      const value = isMap(source) ? valueOf(source, key, follow) : undefined;
-      if (value !== undefined) {
-        return value;
-      }
-    }
-  }
-  return undefined;
+  return map.items
+    .values()
+    .filter(isMerge)
+    .map((merge) => mergedValue(merge, key, follow))
+    .find((value) => value !== undefined);
+}
+
+/** What a `<<` merges in for a key; of several maps that have it the first wins. */
+function mergedValue(merge: Pair, key: string, follow: Follow): unknown {
+  return mergeSources(merge, follow)
+    .values()
+    .map((source) => (isMap(source) ? valueOf(source, key, follow) : undefined))
+    .find((value) => value !== undefined);
 }
 
 /** The library gives the key `<<` a symbol, and a text where it has a tag; in quotes it is a key like any other. */

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
-import { withSerial } from '../core/map-writer.ts';
+import { tooLargeToWrite, withSerial } from '../core/map-writer.ts';
 import type { GetResult, PutRequest, PutResult, S3Store } from './s3-store.ts';
 import { joinSignatures, signBytes, verifyBytes } from './signature.ts';
 import { SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
@@ -50,8 +50,7 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
   const { store, key, map, maxBytes, signKey, allowShrink, dryRun } = request;
   const present = await readPresent(request, key, Math.max(maxBytes, REPLACED_LIMIT));
   const signature = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
-  const published =
-    present.bytes === undefined ? undefined : readPublished(present.bytes, maxBytes);
+  const published = present.bytes === undefined ? undefined : readPublished(present.bytes);
   const diff = compareMaps(published?.map, map);
 
   if (signature.bytes !== undefined && signKey === undefined) {
@@ -68,7 +67,8 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
   }
   const isSame = diff.added.length + diff.removed.length + diff.changed.length === 0;
   const isSigned = signKey === undefined || fits(present.bytes, signature.bytes, signKey);
-  if (published?.map !== undefined && !published.isTooLarge && isSame && isSigned) {
+  const fitsReaders = (present.bytes?.length ?? 0) <= maxBytes;
+  if (published?.map !== undefined && fitsReaders && isSame && isSigned) {
     return {
       kind: 'nothing-new',
       serial: published.serial,
@@ -114,9 +114,9 @@ function nextSerial({ store, key, map }: PublishRequest, published = 0): number 
 function nextBytes({ text, map, maxBytes, now }: PublishRequest, serial: number): Buffer {
   const bytes = Buffer.from(withSerial(text, map, { serial, now, maxBytes }));
   if (bytes.length > maxBytes) {
-    throw new RewriterError(
-      'MAP_TOO_LARGE',
-      `the map has ${bytes.length} bytes as it would be published, with its serial; the limit is ${maxBytes} (imageMap.maxBytes); remove entries that nothing uses, or raise the limit here and where the map is read`,
+    throw tooLargeToWrite(
+      `the map has ${bytes.length} bytes as it would be published, with its serial`,
+      maxBytes,
     );
   }
   return bytes;
@@ -226,27 +226,20 @@ function refuseHidden({ denial }: Present): Lost {
 interface Published {
   readonly map: ImageMap | undefined;
   readonly serial: number | undefined;
-  /** Whether readers refuse it for its size alone. */
-  readonly isTooLarge: boolean;
 }
 
 /**
  * A published map with faults is replaced, but its serial still counts. Of one that is only too large
  * the sources count as well: who publishes with a smaller limit must not lose them unasked.
  */
-function readPublished(bytes: Uint8Array, maxBytes: number): Published {
-  const isTooLarge = bytes.length > maxBytes;
+function readPublished(bytes: Uint8Array): Published {
   const map = parseImageMap(bytes, Infinity);
   if (!hasFaults(map)) {
-    return { map, serial: map.serial, isTooLarge };
+    return { map, serial: map.serial };
   }
   const [, digits] = /"serial"\s*:\s*(\d{1,16})\b/.exec(Buffer.from(bytes).toString()) ?? [];
   const serial = Number(digits);
-  return {
-    map: undefined,
-    serial: Number.isSafeInteger(serial) ? serial : undefined,
-    isTooLarge,
-  };
+  return { map: undefined, serial: Number.isSafeInteger(serial) ? serial : undefined };
 }
 
 function fits(
