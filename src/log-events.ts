@@ -110,7 +110,10 @@ export const LOG_EVENTS = {
   },
   'server.failed': {
     meaning: 'A fault that no request caused; the process ends with code 1.',
-    fields: { error: 'the fault with its stack' },
+    fields: {
+      error:
+        'the fault with its stack, which names the lines of the source with `NODE_OPTIONS=--enable-source-maps` (`extraEnv` of the chart)',
+    },
   },
   'log.lost': {
     meaning: 'Nothing read standard output for so long that lines were dropped; it is read again.',

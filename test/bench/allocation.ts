@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { fullLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { AllocationRow } from './report.ts';
@@ -24,17 +23,12 @@ async function measureSubject(
   { seconds }: Plan,
 ): Promise<AllocationRow> {
   await using running = await testbed.start(subject, { flags: PROBE, hasChannel: true });
-  const { cpu, child } = running.process;
+  const { cpu } = running.process;
   const load = { connections: CONNECTIONS, seconds, warmUp: 0, cpu };
-  const ask = async (message: string): Promise<unknown> => {
-    child.send(message);
-    const [answer] = (await once(child, 'message')) as [unknown];
-    return answer;
-  };
   await fullLoad(running.target(), load);
-  await ask('begin');
+  await running.process.ask('begin');
   const { total, cpuSeconds } = await fullLoad(running.target(), load);
-  const { allocated, collections } = (await ask('end')) as {
+  const { allocated, collections } = (await running.process.ask('end')) as {
     allocated: number;
     collections: number;
   };

@@ -80,6 +80,11 @@ export class Connection {
     return this.#pending.promise;
   }
 
+  /** Of the latest right answer; NaN while there is none. */
+  get answerBytes(): number {
+    return this.#checked?.body.length ?? NaN;
+  }
+
   close(): void {
     this.#socket.destroy();
   }

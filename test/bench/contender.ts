@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection } from './connection.ts';
 import { readMetric } from './http.ts';
 import { connectionLoad, fullLoad, type LoadResult, pacedLoad } from './load.ts';
 import type { Plan } from './plan.ts';
@@ -11,18 +12,24 @@ import type { Running, Testbed } from './testbed.ts';
 const LOG_DELAY = 500;
 const PACED_CONNECTIONS = 16;
 
+interface Written {
+  readonly lines: number;
+  readonly bytes: number;
+}
+
 /** A subject under one load after the other. Its processes take them in turns. */
 export class Contender implements AsyncDisposable {
   readonly subject: Subject;
   readonly #processes: readonly Running[];
-  readonly #linesBefore: number;
+  /** Lines and bytes in the log before the first review. */
+  readonly #before: Written;
   #turn = 0;
   #answers = 0;
 
   private constructor(subject: Subject, processes: readonly Running[]) {
     this.subject = subject;
     this.#processes = processes;
-    this.#linesBefore = this.#lines();
+    this.#before = this.#written();
   }
 
   static async start(testbed: Testbed, subject: Subject, count: number): Promise<Contender> {
@@ -81,17 +88,22 @@ export class Contender implements AsyncDisposable {
 
   /** Compares what was answered with what the audit log and the metrics say. */
   async audit(): Promise<AuditRow> {
+    const answerBytes = await this.#answerBytes();
     await sleep(LOG_DELAY);
     const counted = await Promise.all(
       this.#processes.map(({ opsPort }) =>
         readMetric(opsPort, 'sdr_image_rewriter_requests_total'),
       ),
     );
+    const written = this.#written();
+    const lines = written.lines - this.#before.lines;
     return {
       subject: this.subject,
       answers: this.#answers,
-      lines: this.#lines() - this.#linesBefore,
+      lines,
       counted: sum(counted),
+      answerBytes,
+      lineBytes: (written.bytes - this.#before.bytes) / lines,
     };
   }
 
@@ -106,8 +118,19 @@ export class Contender implements AsyncDisposable {
     return running;
   }
 
-  #lines(): number {
-    return sum(this.#processes.map(({ process }) => process.lines));
+  #written(): Written {
+    return {
+      lines: sum(this.#processes.map(({ process }) => process.lines)),
+      bytes: sum(this.#processes.map(({ process }) => process.bytes)),
+    };
+  }
+
+  async #answerBytes(): Promise<number> {
+    const connection = await Connection.open(this.#next().target());
+    await connection.ask();
+    this.#answers += 1;
+    connection.close();
+    return connection.answerBytes;
   }
 
   async #load(

@@ -92,6 +92,8 @@ export interface SwapRow {
   readonly quietPause: number;
   /** Longest time around a swap that the answering thread was ready to run and waited for its processor; median. */
   readonly wait: number;
+  /** Longest stop of that thread for a garbage collection around a swap; median. */
+  readonly collection: number;
   /** What threads of the background took in that time, median of the swaps. */
   readonly background: number;
   /** What the server itself saw: `nodejs_eventloop_lag_max_seconds`, median of the swaps. */
@@ -103,7 +105,7 @@ export interface SwapRow {
 
 /** From exec to ready, in milliseconds. */
 export interface StartRow {
-  readonly name: 'node' | 'prefix' | 'cached-map' | 'new-map';
+  readonly name: 'node' | 'code' | 'prefix' | 'cached-map' | 'new-map';
   readonly median: number;
   readonly slowest: number;
   /** Median of what threads of the background took of that; NaN where it is not known. */
@@ -132,10 +134,13 @@ export interface AllocationRow {
   readonly collectionsPerSecond: number;
 }
 
-/** Whether the audit log and the metrics were really on. */
+/** Whether the audit log and the metrics were really on, and how much was written. */
 export interface AuditRow {
   readonly subject: Subject;
   readonly answers: number;
   readonly lines: number;
   readonly counted: number;
+  /** Of the body of an answer, and of a line in the log, in bytes. */
+  readonly answerBytes: number;
+  readonly lineBytes: number;
 }

@@ -65,7 +65,8 @@ function targetSection(targets: readonly TargetResult[]): Section {
 
 /** What stands in the way of the targets that were missed. */
 function obstaclesOf(targets: readonly TargetResult[]): string[] {
-  return targets.flatMap((target) => (isMet(target) ? [] : (target.obstacle ?? [])));
+  const texts = targets.flatMap((target) => (isMet(target) ? [] : (target.obstacle ?? [])));
+  return [...new Set(texts)];
 }
 
 /** How far a figure is from its limit, in percent of the limit. */
@@ -148,7 +149,7 @@ function memorySection({ memory }: Report): Section {
 function swapSection({ swaps, plan }: Report): Section {
   return {
     title: 'Another map',
-    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; how long, at the longest, the thread that answers was ready to run around a swap and waited for its processor, and what threads of the background took there meanwhile, which compile and collect garbage; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
+    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; how long, at the longest, the thread that answers was ready to run around a swap and waited for its processor, and what threads of the background took there meanwhile, which compile and collect garbage; the longest stop for a garbage collection; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
     head: [
       'map',
       'MiB',
@@ -158,6 +159,7 @@ function swapSection({ swaps, plan }: Report): Section {
       'without a swap',
       'wait',
       'background',
+      'collection',
       'event loop lag',
       'peak memory in MiB',
       'errors',
@@ -171,6 +173,7 @@ function swapSection({ swaps, plan }: Report): Section {
       fixed(row.quietPause, 1),
       fixed(row.wait, 1),
       fixed(row.background, 1),
+      fixed(row.collection, 1),
       fixed(row.eventLoopLag, 1),
       fixed(row.peak, 1),
       whole(row.errors),
@@ -180,6 +183,7 @@ function swapSection({ swaps, plan }: Report): Section {
 
 const STARTS: Record<Report['starts'][number]['name'], string> = {
   node: 'Node.js with an empty program, to its end',
+  code: 'the program with a configuration that is not there, to its end',
   prefix: 'prefix rule',
   'cached-map': 'map of 10,000 entries from the cache file, S3 out of reach',
   'new-map': 'map of 10,000 entries that was not there before, from a file',
@@ -266,13 +270,22 @@ function allocationSection({ allocation }: Report): Section {
 function auditSection({ audit }: Report): Section {
   return {
     title: 'Audit log and metrics',
-    text: 'What was answered under load, and what the log and `sdr_image_rewriter_requests_total` say of it.',
-    head: ['server', 'answers', 'lines in the log', 'counted'],
-    rows: audit.map(({ subject, answers, lines, counted }) => [
+    text: 'What was answered under load, and what the log and `sdr_image_rewriter_requests_total` say of it; bytes of the body of an answer, and of a line in the log.',
+    head: [
+      'server',
+      'answers',
+      'lines in the log',
+      'counted',
+      'bytes of an answer',
+      'bytes of a line',
+    ],
+    rows: audit.map(({ subject, answers, lines, counted, answerBytes, lineBytes }) => [
       SUBJECTS[subject],
       whole(answers),
       whole(lines),
       whole(counted),
+      whole(answerBytes),
+      whole(lineBytes),
     ]),
   };
 }

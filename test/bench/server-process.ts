@@ -27,6 +27,8 @@ export class ServerProcess implements AsyncDisposable {
   readonly child: ChildProcess;
   /** Lines on standard output so far. */
   lines = 0;
+  /** The bytes of all that. */
+  bytes = 0;
   /** From exec to ready, in milliseconds, and what background threads took of that. */
   readyAfter = NaN;
   backgroundUntilReady = NaN;
@@ -43,6 +45,7 @@ export class ServerProcess implements AsyncDisposable {
     this.child = spawn(command, rest, { stdio, env: { ...process.env, ...NOT_INHERITED, ...env } });
     this.#exited = once(this.child, 'exit');
     this.child.stdout?.on('data', (chunk: Buffer) => {
+      this.bytes += chunk.length;
       for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) {
         this.lines += 1;
       }
@@ -63,6 +66,13 @@ export class ServerProcess implements AsyncDisposable {
     server.readyAfter = performance.now() - begun;
     server.backgroundUntilReady = server.background();
     return server;
+  }
+
+  /** Sends a message to the probe that was loaded into the server; resolves to its answer. */
+  async ask(message: string): Promise<unknown> {
+    this.child.send(message);
+    const [answer] = (await once(this.child, 'message')) as [unknown];
+    return answer;
   }
 
   get #pid(): number {

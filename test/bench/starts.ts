@@ -4,14 +4,11 @@ import { inRounds } from './rounds.ts';
 import { highest, median } from './statistics.ts';
 import type { Running, Testbed } from './testbed.ts';
 
-/** Time from exec to ready, as a readiness probe sees it; beside it a Node.js that begins and ends. */
+/** Time from exec to ready, as a readiness probe sees it; beside it runs that end at once. */
 export async function measureStarts(testbed: Testbed, plan: Plan): Promise<StartRow[]> {
   const kinds: Record<StartRow['name'], () => Promise<Start>> = {
-    node: async () => {
-      const begun = performance.now();
-      await testbed.run(['--eval', '0']);
-      return { ready: performance.now() - begun, background: NaN };
-    },
+    node: () => timeOf(testbed.run(['--eval', '0'])),
+    code: () => timeOf(testbed.runWithoutConfig()),
     prefix: () => startOf(testbed.start('prefix')),
     'cached-map': () => startOf(testbed.startFromCache()),
     'new-map': () => startOf(testbed.start('map-10k')),
@@ -29,6 +26,12 @@ export async function measureStarts(testbed: Testbed, plan: Plan): Promise<Start
 interface Start {
   readonly ready: number;
   readonly background: number;
+}
+
+async function timeOf(run: Promise<unknown>): Promise<Start> {
+  const begun = performance.now();
+  await run;
+  return { ready: performance.now() - begun, background: NaN };
 }
 
 async function startOf(starting: Promise<Running>): Promise<Start> {

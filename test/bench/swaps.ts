@@ -38,12 +38,16 @@ interface Swap {
   readonly load: number;
   readonly pause: number;
   readonly wait: number;
+  readonly collection: number;
   readonly background: number;
   readonly lag: number;
 }
 
 async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Promise<SwapRow> {
-  await using running = await testbed.start(subject);
+  await using running = await testbed.start(subject, {
+    flags: ['--import', await testbed.stopProbe()],
+    hasChannel: true,
+  });
   const versions = Array.from({ length: plan.swaps }, (_, index) => index + 2);
   const files = versions.map((version) => testbed.writeMap(subject, version));
   const samples: Sample[] = [];
@@ -53,8 +57,9 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
   const lag = async (): Promise<number> => 1000 * (await readMetric(running.opsPort, LAG_METRIC));
 
   const swapTo = async (version: number): Promise<Swap> => {
-    // The metric is the maximum since it was read last.
+    // Both are the maximum since they were asked for last.
     await lag();
+    await running.process.ask('longest stop');
     const [begun, background] = [performance.now(), running.process.background()];
     testbed.useMap(subject, version);
     running.process.child.kill('SIGHUP');
@@ -66,6 +71,7 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
       load: used - begun,
       pause: slowest(samples, begun),
       wait: waits.longestSince(begun),
+      collection: Number(await running.process.ask('longest stop')),
       background: running.process.background() - background,
       lag: await lag(),
     };
@@ -99,6 +105,7 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
     worstPause: highest(of('pause')),
     quietPause: median(quietPauses),
     wait: median(of('wait')),
+    collection: median(of('collection')),
     background: median(of('background')),
     eventLoopLag: median(of('lag')),
     peak: running.process.memory().peak,

@@ -91,6 +91,13 @@ export class Testbed implements Disposable {
     return this.#startWithS3(1, cacheFile);
   }
 
+  /** The module to load into a server that is to be asked for its longest stop; see stop-probe.ts. */
+  async stopProbe(): Promise<string> {
+    const program = this.#path('stop-probe.mjs');
+    await buildYardstick('stop-probe', program);
+    return program;
+  }
+
   /** Writes a version of a map aside, so that taking it into use takes no time. Returns its path. */
   writeMap(subject: MapSubject, version: number): string {
     return this.#write(versionName(subject, version), sampleMap(MAP_SIZES[subject], version));
@@ -101,6 +108,15 @@ export class Testbed implements Disposable {
     const aside = this.#path(`${liveName(subject)}.next`);
     symlinkSync(this.#path(versionName(subject, version)), aside);
     renameSync(aside, this.#path(liveName(subject)));
+  }
+
+  /** Runs the built program with a configuration that is not there: it loads all code of a server, and ends. */
+  async runWithoutConfig(): Promise<void> {
+    const args = [...productionArgs(), 'serve', '--config', this.#path('none.yaml')];
+    const failure = await this.run(args).catch((error: unknown) => error as { stderr?: string });
+    if (typeof failure === 'string' || !failure.stderr?.includes('[CONFIG_UNREADABLE]')) {
+      throw new Error('the program did not say that there is no configuration');
+    }
   }
 
   /** Runs a program of Node.js to its end, where the servers run. Returns what it printed. */

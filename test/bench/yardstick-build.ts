@@ -1,7 +1,10 @@
 import { build } from 'esbuild';
 
-/** Bundles a yardstick as the program is bundled: to strip types at the start would cost it time and memory. */
-export async function buildYardstick(kind: 'floor' | 'fastify', outfile: string): Promise<void> {
+/** Bundles a yardstick, or a probe, as the program is bundled: to strip types at the start would cost it time and memory. */
+export async function buildYardstick(
+  kind: 'floor' | 'fastify' | 'stop-probe',
+  outfile: string,
+): Promise<void> {
   await build({
     entryPoints: [`test/bench/yardsticks/${kind}.ts`],
     outfile,
