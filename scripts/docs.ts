@@ -254,7 +254,7 @@ function exitCodes(): string {
       [code(String(EXIT_FINE)), 'Fine.'],
       [
         code(String(EXIT_FAULT)),
-        'A fault was found in a map, a configuration, a manifest or a review; a map could not be read or published, or a cluster not read; an export leaves something out; `resolve` met an image that is invalid, or unmapped while `unmapped` is not `allow`; `rewrite` met one that is unmapped while `unmapped` is `deny`, could not replace a file, or with `--check` found something to change; `map diff --fail-on-removal` found a source gone; or `coverage` found what `--fail-on` names.',
+        'A fault was found in a map, a configuration, a manifest or a review; a map could not be read or published, or a cluster not read; an export leaves something out; `resolve` met an image that is invalid, or unmapped while `unmapped` is not `allow`; `rewrite` met one that is unmapped while `unmapped` is `deny`, could not replace a file, or with `--check` found something to change; `map diff --fail-on-removal` found a source gone; `map verify` did not find a target as the map has it; or `coverage` found what `--fail-on` names.',
       ],
       [
         code(String(EXIT_USAGE)),

@@ -34,9 +34,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   files: ['core'],
   source: ['core', 'files'],
   kube: ['core', 'source', 'files'],
+  registry: ['core', 'source', 'files'],
   manifest: ['core'],
   server: ['core', 'source', 'kube', 'files'],
-  cli: ['core', 'source', 'kube', 'manifest', 'server', 'files'],
+  cli: ['core', 'source', 'kube', 'registry', 'manifest', 'server', 'files'],
 };
 
 describe('the folders of the source', () => {

@@ -1,4 +1,5 @@
 import { RewriterError } from '../core/errors.ts';
+import { parseJson } from '../core/json-path.ts';
 import { readDocument, splitDocuments } from '../manifest/document.ts';
 import { decodeText, LineIndex } from '../manifest/text.ts';
 import { listInputFiles, readInput } from './files.ts';
@@ -26,7 +27,8 @@ export async function* readManifests(
 
 /** Reads the documents of one text. Throws `MANIFEST_NOT_YAML`, with line and column. */
 export function* parseManifest(file: string, text: string): Generator<ManifestDocument, void> {
-  const json = parseJson(text);
+  // A dump of a cluster is JSON of many megabytes, which the YAML parser takes minutes for.
+  const json = text.trimStart().startsWith('{') ? parseJson(text) : undefined;
   if (json !== undefined) {
     yield { file, line: 1, document: json };
     return;
@@ -41,17 +43,5 @@ export function* parseManifest(file: string, text: string): Generator<ManifestDo
     }
     const { line } = index.position(offset + document.start);
     yield { file, line, document: document.value };
-  }
-}
-
-/** A dump of a cluster is JSON of many megabytes, which the YAML parser takes minutes for. */
-function parseJson(text: string): unknown {
-  if (!text.trimStart().startsWith('{')) {
-    return undefined;
-  }
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
   }
 }

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import type { Fault } from '../core/errors.ts';
-import type { ImageMap } from '../core/image-map.ts';
 import { lintImageMap, type LintWarning } from '../core/map-lint.ts';
-import { createPolicy } from '../core/policy.ts';
 import { addMapOptions, checkMap, type MapOptions, readMapBytes } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
 import { loadConfig, takesInputOnce } from './policy-options.ts';
+import { requireImages } from './required-images.ts';
 
 interface LintOptions extends MapOptions {
   readonly require: readonly string[];
@@ -50,7 +49,7 @@ function lint(
     return { file, ok: false, serial: null, entries: 0, faults: checked.faults, warnings: [] };
   }
   const { map } = checked;
-  const faults = missingImages(map, config, required);
+  const { faults } = requireImages(map, config, required);
   return {
     file,
     ok: faults.length === 0,
@@ -59,26 +58,6 @@ function lint(
     faults,
     warnings: lintImageMap(map, config.sources),
   };
-}
-
-/** The images that this map alone, without the configured prefixes, would leave where they are. */
-function missingImages(rules: ImageMap, { sources }: Config, required: readonly string[]): Fault[] {
-  const policy = createPolicy({
-    procurement: 'map',
-    sources,
-    unmapped: 'warn',
-    imagePullSecrets: [],
-    annotate: false,
-    map: { rules, identity: { location: '', serial: rules.serial, etag: '' } },
-  });
-  return required.flatMap((image): Fault[] => {
-    const decision = policy.decide(image);
-    if (decision.outcome === 'rewritten') {
-      return [];
-    }
-    const message = `${image} must have a rule and stays as it is (${decision.reason})`;
-    return [{ code: 'MAP_REQUIRED_MISSING', path: '$', message }];
-  });
 }
 
 function reportText({ file, ok, serial, entries, faults, warnings }: LintReport): string {

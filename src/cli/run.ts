@@ -14,6 +14,7 @@ const USAGE_CODES = new Set<ErrorCode>([
   'MAP_UNREADABLE',
   'SIGNATURE_KEY_UNREADABLE',
   'KUBECONFIG_INVALID',
+  'TARGET_CREDENTIALS_INVALID',
 ]);
 
 /** Runs one command line; returns the exit code. Errors go to standard error, as one sentence with a code. */

@@ -182,8 +182,37 @@ export const ERROR_CODES = {
     remedy: 'Add them, or say `--allow-shrink` if nothing uses them any more.',
   },
   MAP_REQUIRED_MISSING: {
-    meaning: 'The map has no rule for an image that `map lint --require` names.',
+    meaning:
+      'The map has no rule for an image that `--require` of `map lint` or `map verify` names.',
     remedy: 'Add an entry for it, or one for its repository.',
+  },
+  TARGET_MISSING: {
+    meaning: 'The registry does not have a target of the map, or `map verify` may not see it.',
+    remedy: 'Copy the image, or correct the target; some registries hide what you may not read.',
+  },
+  TARGET_TAG_MOVED: {
+    meaning:
+      'A target has a tag and a digest, and its registry has the digest, but not under that tag.',
+    remedy:
+      'Pods pull the digest. Write the tag that it has, or keep it from being deleted as untagged.',
+  },
+  TARGET_PLATFORM_MISSING: {
+    meaning: 'A target lacks a platform that its entry or `--platform` names.',
+    remedy: 'Copy all platforms of the image, or correct `platforms` of the entry.',
+  },
+  TARGET_ACCESS_DENIED: {
+    meaning: 'A registry does not let the caller of `map verify` read a target.',
+    remedy: 'Log in with `docker login` or `podman login`, or give `--auth-file`.',
+  },
+  TARGET_REGISTRY_FAILED: {
+    meaning: 'A registry gave no answer to go on with.',
+    remedy:
+      'Check its name, the network and proxy variables; `--ca-file` for a CA of your own, `--plain-http` where it has no TLS.',
+  },
+  TARGET_CREDENTIALS_INVALID: {
+    meaning:
+      'A file of registry credentials, or a credential helper that it names, cannot be used.',
+    remedy: 'Give another with `--auth-file`, or correct it with `docker login` or `podman login`.',
   },
   MAP_SIGNATURE_REQUIRED: {
     meaning: 'The published map is signed, and the one to publish would not be.',

@@ -6,7 +6,7 @@ import {
   type ResponseContext,
 } from '@kubernetes/client-node';
 import { RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord, parseJson } from '../core/json-path.ts';
 import { type ClusterChoice, firstLine, loadKubeConfig } from './kubeconfig.ts';
 
 /** Milliseconds for one answer, its body included. */
@@ -132,14 +132,6 @@ function pauseBefore({ httpStatusCode, headers }: ResponseContext): number | und
 
 function isExpected(status: number): status is 403 | 404 | 410 {
   return EXPECTED.includes(status);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The sentence of a Status object. */

@@ -12,34 +12,53 @@ const CONNECTION_CODES = new Set([
 const TLS_CODE =
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|HOSTNAME_MISMATCH|EPROTO)/;
 
-/** Says what an operator must do about an error of the network; undefined where it is none. */
-export function describeNetworkError(error: unknown, location: string): RewriterError | undefined {
+/** What kind of error of the network it is, with the code that Node.js gives it. */
+export interface NetworkFault {
+  readonly kind: 'dns' | 'tls' | 'connection';
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Undefined where it is no error of the network. */
+export function networkFault(error: unknown): NetworkFault | undefined {
   const { code, message } = errorWithCode(error);
   if (code === undefined) {
     return undefined;
   }
   if (DNS_CODES.has(code)) {
-    return new RewriterError(
-      'MAP_UNREACHABLE',
-      `the host of ${location} has no address (${code}); check the URL, the endpoint and the DNS of this pod`,
-      { cause: error },
-    );
+    return { kind: 'dns', code, message };
   }
   if (TLS_CODE.test(code)) {
-    return new RewriterError(
-      'MAP_TLS_FAILED',
-      `the certificate at ${location} was not accepted (${code}: ${message}); if the CA is your own, set imageMap.s3.caFile`,
-      { cause: error },
-    );
+    return { kind: 'tls', code, message };
   }
-  if (CONNECTION_CODES.has(code)) {
-    return new RewriterError(
-      'MAP_UNREACHABLE',
-      `${location} cannot be reached (${code}); check the endpoint, network policies and proxy variables`,
-      { cause: error },
-    );
+  return CONNECTION_CODES.has(code) ? { kind: 'connection', code, message } : undefined;
+}
+
+/** Says what an operator must do about an error of the network; undefined where it is none. */
+export function describeNetworkError(error: unknown, location: string): RewriterError | undefined {
+  const fault = networkFault(error);
+  switch (fault?.kind) {
+    case 'dns':
+      return new RewriterError(
+        'MAP_UNREACHABLE',
+        `the host of ${location} has no address (${fault.code}); check the URL, the endpoint and the DNS of this pod`,
+        { cause: error },
+      );
+    case 'tls':
+      return new RewriterError(
+        'MAP_TLS_FAILED',
+        `the certificate at ${location} was not accepted (${fault.code}: ${fault.message}); if the CA is your own, set imageMap.s3.caFile`,
+        { cause: error },
+      );
+    case 'connection':
+      return new RewriterError(
+        'MAP_UNREACHABLE',
+        `${location} cannot be reached (${fault.code}); check the endpoint, network policies and proxy variables`,
+        { cause: error },
+      );
+    case undefined:
+      return undefined;
   }
-  return undefined;
 }
 
 /** The first error with a code along the chain of causes; a dual-stack connect has one for each address. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { type ErrorCode, RewriterError } from '../../src/core/errors.ts';
 import type { MapReading, MapSource, ReadRequest } from '../../src/source/source.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
@@ -90,23 +90,6 @@ export async function refusalOf(reading: Promise<unknown>): Promise<RewriterErro
     return error;
   }
   throw error;
-}
-
-/** Jest runs tests in a realm of its own, in which no error of Node's core is an `instanceof Error`. */
-export function acceptCoreErrors(): void {
-  const ordinary = Function.prototype[Symbol.hasInstance];
-  beforeAll(() => {
-    Object.defineProperty(Error, Symbol.hasInstance, {
-      configurable: true,
-      value(this: () => unknown, value: unknown): boolean {
-        const tag = Object.prototype.toString.call(value);
-        return ordinary.call(this, value) || (this === Error && tag === '[object Error]');
-      },
-    });
-  });
-  afterAll(() => {
-    Reflect.deleteProperty(Error, Symbol.hasInstance);
-  });
 }
 
 /** What every source behind the port does, wherever the map is; `stalls` is how that place may stall. */

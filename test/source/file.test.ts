@@ -3,16 +3,10 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { createFileSource } from '../../src/source/file.ts';
+import { acceptCoreErrors } from '../support/core-errors.ts';
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
-import {
-  acceptCoreErrors,
-  etagOf,
-  itConforms,
-  refusalOf,
-  requestOf,
-  type SourceBench,
-} from './conformance.ts';
+import { etagOf, itConforms, refusalOf, requestOf, type SourceBench } from './conformance.ts';
 
 const FILE = 'image-map.json';
 

@@ -5,12 +5,12 @@ import { createSource } from '../../src/source/create-source.ts';
 import { createHttpsSource, type HttpsSourceSettings } from '../../src/source/https.ts';
 import type { MapSource } from '../../src/source/source.ts';
 import { createUrlFileSource } from '../../src/source/url-file.ts';
+import { acceptCoreErrors } from '../support/core-errors.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { FaultServer, ForwardProxy, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
 import { Workspace } from '../support/workspace.ts';
 import {
   expectRenewedCa,
-  acceptCoreErrors,
   etagOf,
   itConforms,
   refusalOf,

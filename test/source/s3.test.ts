@@ -7,13 +7,13 @@ import { CachedMap } from '../../src/source/cached-map.ts';
 import { createS3Source, parseS3Url, type S3SourceSettings } from '../../src/source/s3.ts';
 import { S3Store } from '../../src/source/s3-store.ts';
 import type { MapSource } from '../../src/source/source.ts';
+import { acceptCoreErrors } from '../support/core-errors.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { FaultServer, ForwardProxy, S3_ERRORS, type StoreFault } from '../support/fault-server.ts';
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
 import {
   expectRenewedCa,
-  acceptCoreErrors,
   etagOf,
   itConforms,
   refusalOf,

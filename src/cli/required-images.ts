@@ -1,0 +1,39 @@
+import type { Config } from '../config.ts';
+import type { Fault } from '../core/errors.ts';
+import type { ImageMap } from '../core/image-map.ts';
+import { createPolicy } from '../core/policy.ts';
+
+interface RequiredImages {
+  /** What the map makes of those that it has a rule for. */
+  readonly rewritten: readonly { readonly image: string; readonly target: string }[];
+  /** Of those that this map alone, without the configured prefixes, would leave where they are. */
+  readonly faults: readonly Fault[];
+}
+
+/** What a map makes of images that it must have a rule for. */
+export function requireImages(
+  rules: ImageMap,
+  { sources }: Config,
+  required: readonly string[],
+): RequiredImages {
+  const policy = createPolicy({
+    procurement: 'map',
+    sources,
+    unmapped: 'warn',
+    imagePullSecrets: [],
+    annotate: false,
+    map: { rules, identity: { location: '', serial: rules.serial, etag: '' } },
+  });
+  const rewritten: { image: string; target: string }[] = [];
+  const faults: Fault[] = [];
+  for (const image of required) {
+    const decision = policy.decide(image);
+    if (decision.outcome === 'rewritten') {
+      rewritten.push({ image, target: decision.target });
+    } else {
+      const message = `${image} must have a rule and stays as it is (${decision.reason})`;
+      faults.push({ code: 'MAP_REQUIRED_MISSING', path: '$', message });
+    }
+  }
+  return { rewritten, faults };
+}

@@ -1,0 +1,231 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { RewriterError } from '../core/errors.ts';
+import { isRecord, parseJson } from '../core/json-path.ts';
+import { DOCKER_HUB, HUB_ALIASES, normaliseRegistry } from '../core/reference.ts';
+import { fileFaultText } from '../files/text-file.ts';
+
+/** Who asks a registry. */
+export type Credential =
+  | { readonly kind: 'password'; readonly user: string; readonly password: string }
+  /** An OAuth refresh token, for which a token service gives others. */
+  | { readonly kind: 'identity'; readonly token: string }
+  /** What the registry itself takes. */
+  | { readonly kind: 'bearer'; readonly token: string };
+
+/** Milliseconds for a credential helper, which may ask a cloud. */
+const HELPER_TIMEOUT = 30_000;
+/** Under which name tools keep what they know of Docker Hub. */
+const HUB_KEY = 'https://index.docker.io/v1/';
+/** The user that credential helpers name with an identity token. */
+const TOKEN_USER = '<token>';
+
+interface AuthFile {
+  readonly path: string;
+  readonly content: Record<string, unknown>;
+}
+
+/** Credentials as `docker login`, `podman login` and Secrets of type dockerconfigjson keep them. */
+export class Credentials {
+  readonly #files: readonly AuthFile[];
+  readonly #env: NodeJS.ProcessEnv;
+  /** By registry: what a helper said, since it may ask a cloud each time. */
+  readonly #helped = new Map<string, Promise<Credential | undefined>>();
+
+  private constructor(files: readonly AuthFile[], env: NodeJS.ProcessEnv) {
+    this.#files = files;
+    this.#env = env;
+  }
+
+  /**
+   * Reads `file`, or else what there is of the files that Podman and Docker read. Throws
+   * `TARGET_CREDENTIALS_INVALID` where one that is named cannot be used.
+   */
+  static async read(file: string | undefined, env: NodeJS.ProcessEnv): Promise<Credentials> {
+    const named = file ?? env.REGISTRY_AUTH_FILE;
+    if (named !== undefined && named !== '') {
+      return new Credentials([await readAuthFile(named)], env);
+    }
+    const files: AuthFile[] = [];
+    for (const path of usualFiles(env)) {
+      const found = await readAuthFile(path).catch((error: unknown) => {
+        if (isMissing(error)) return undefined;
+        throw error;
+      });
+      files.push(...(found === undefined ? [] : [found]));
+    }
+    return new Credentials(files, env);
+  }
+
+  /** Those of the longest name that covers the repository, or undefined: then it is asked as anybody. */
+  async find(registry: string, path: string): Promise<Credential | undefined> {
+    for (const { path: file, content } of this.#files) {
+      const found =
+        entryOf(content.auths, registry, path, file) ??
+        (await this.#askOnce(helperOf(content, registry), registry));
+      if (found !== undefined) {
+        return found;
+      }
+    }
+    return undefined;
+  }
+
+  #askOnce(
+    helper: string | undefined,
+    registry: string,
+  ): Promise<Credential | undefined> | undefined {
+    if (helper === undefined) {
+      return undefined;
+    }
+    const key = `${helper} ${registry}`;
+    const answer = this.#helped.get(key) ?? this.#ask(helper, registry);
+    this.#helped.set(key, answer);
+    return answer;
+  }
+
+  async #ask(helper: string, registry: string): Promise<Credential | undefined> {
+    const asked = registry === DOCKER_HUB ? HUB_KEY : registry;
+    const answer = parseJson(await this.#run(helper, asked));
+    if (!isRecord(answer) || typeof answer.Secret !== 'string' || answer.Secret === '') {
+      return undefined;
+    }
+    const { Username: user, Secret: secret } = answer;
+    return user === TOKEN_USER
+      ? { kind: 'identity', token: secret }
+      : { kind: 'password', user: typeof user === 'string' ? user : '', password: secret };
+  }
+
+  /** What it prints; nothing where it knows nothing, which it tells by failing. */
+  async #run(helper: string, asked: string): Promise<string> {
+    const program = `docker-credential-${helper}`;
+    try {
+      const running = promisify(execFile)(program, ['get'], {
+        env: this.#env,
+        timeout: HELPER_TIMEOUT,
+      });
+      // One that ends before it has read its input.
+      running.child.stdin?.on('error', () => undefined);
+      running.child.stdin?.end(asked);
+      return (await running).stdout;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'EACCES') {
+        throw invalid(`the credential helper ${program} cannot be run (${code})`, error);
+      }
+      return '';
+    }
+  }
+}
+
+function usualFiles(env: NodeJS.ProcessEnv): string[] {
+  const { XDG_RUNTIME_DIR: runtime, DOCKER_CONFIG: docker, HOME: home = homedir() } = env;
+  return [
+    ...(runtime === undefined ? [] : [join(runtime, 'containers', 'auth.json')]),
+    join(home, '.config', 'containers', 'auth.json'),
+    join(docker ?? join(home, '.docker'), 'config.json'),
+  ];
+}
+
+async function readAuthFile(path: string): Promise<AuthFile> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw invalid(
+      `the file of registry credentials cannot be read: ${fileFaultText(path, error)}`,
+      error,
+    );
+  }
+  // The message of a JSON error would quote the text, which holds secrets.
+  const content = parseJson(text);
+  if (!isRecord(content)) {
+    throw invalid(
+      `the file of registry credentials ${path} is no JSON object such as {"auths": {…}}`,
+    );
+  }
+  return { path, content };
+}
+
+function isMissing(error: unknown): boolean {
+  const cause = error instanceof RewriterError ? error.cause : undefined;
+  return ['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+}
+
+/** The entry for the whole path, for a part of it, or for the registry: Podman has all of them. */
+function entryOf(
+  auths: unknown,
+  registry: string,
+  path: string,
+  file: string,
+): Credential | undefined {
+  if (!isRecord(auths)) {
+    return undefined;
+  }
+  const entries = new Map(
+    Object.entries(auths).map(([key, entry]) => [nameOf(key), { key, entry }]),
+  );
+  let name = `${registry}/${path}`;
+  for (;;) {
+    const found = entries.get(name);
+    const credential = found && credentialOf(found.entry, `${file}, ${found.key}`);
+    const slash = name.lastIndexOf('/');
+    if (credential !== undefined || slash < 0) {
+      return credential;
+    }
+    name = name.slice(0, slash);
+  }
+}
+
+/** `https://host/v1/` and `host` are one; Docker Hub has several names. */
+function nameOf(key: string): string {
+  const name = key.replace(/^https?:\/\//, '').replace(/\/(?:v[12]\/?)?$/, '');
+  const [registry = '', ...rest] = name.split('/');
+  return [normaliseRegistry(registry), ...rest].join('/');
+}
+
+/** Docker leaves an empty entry where a helper keeps the credentials. */
+function credentialOf(entry: unknown, where: string): Credential | undefined {
+  if (!isRecord(entry)) {
+    return undefined;
+  }
+  const text = (key: string): string => (typeof entry[key] === 'string' ? entry[key] : '');
+  if (text('identitytoken') !== '') {
+    return { kind: 'identity', token: text('identitytoken') };
+  }
+  if (text('registrytoken') !== '') {
+    return { kind: 'bearer', token: text('registrytoken') };
+  }
+  if (text('auth') !== '') {
+    const decoded = Buffer.from(text('auth'), 'base64').toString('utf8');
+    const colon = decoded.indexOf(':');
+    if (colon < 0) {
+      throw invalid(`"auth" of ${where} is not the Base64 of user:password`);
+    }
+    const [user, password] = [decoded.slice(0, colon), decoded.slice(colon + 1)];
+    // Some tools pad what they encode.
+    return { kind: 'password', user, password: password.replace(/\0+$/, '') };
+  }
+  return text('username') === ''
+    ? undefined
+    : { kind: 'password', user: text('username'), password: text('password') };
+}
+
+/** The name of the program that keeps the credentials of a registry. */
+function helperOf(
+  { credHelpers, credsStore }: Record<string, unknown>,
+  registry: string,
+): string | undefined {
+  const helpers = isRecord(credHelpers) ? credHelpers : {};
+  const names = registry === DOCKER_HUB ? [registry, HUB_KEY, ...HUB_ALIASES] : [registry];
+  const helper = names.map((name) => helpers[name]).find((each) => each !== undefined);
+  const name = helper ?? credsStore;
+  // It becomes the name of a program.
+  return typeof name === 'string' && /^[\w.-]+$/.test(name) ? name : undefined;
+}
+
+function invalid(message: string, cause?: unknown): RewriterError {
+  return new RewriterError('TARGET_CREDENTIALS_INVALID', message, { cause });
+}

@@ -1,0 +1,366 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { isInvalid } from '../../src/core/errors.ts';
+import type { MapTarget } from '../../src/core/map-targets.ts';
+import { parseReference } from '../../src/core/reference.ts';
+import { checkTarget } from '../../src/registry/check-target.ts';
+import { Credentials } from '../../src/registry/credentials.ts';
+import { HttpCaller } from '../../src/registry/http-caller.ts';
+import { RegistryClient } from '../../src/registry/registry-client.ts';
+import { createAuthority } from '../support/certificates.ts';
+import { acceptCoreErrors } from '../support/core-errors.ts';
+import { digestOf } from '../support/digests.ts';
+import { FakeRegistry } from '../support/fake-registry.ts';
+import { Workspace } from '../support/workspace.ts';
+
+const TIMEOUT = 500;
+const PATH = '$.images[0].target';
+
+let registry: FakeRegistry;
+let workspace: Workspace;
+const callers: HttpCaller[] = [];
+
+beforeEach(async () => {
+  registry = await FakeRegistry.start();
+  workspace = await Workspace.create();
+});
+afterEach(async () => {
+  for (const caller of callers.splice(0)) caller.close();
+  await registry[Symbol.asyncDispose]();
+  await workspace[Symbol.asyncDispose]();
+});
+
+/** A client of the registry, with the entry of a file of credentials where one is given. */
+async function clientOf(
+  auth?: object,
+  { ca, plainHttp = [registry.host] }: { ca?: string; plainHttp?: string[] } = {},
+): Promise<RegistryClient> {
+  const auths = auth === undefined ? {} : { [registry.host]: auth };
+  const file = await workspace.write('auth.json', JSON.stringify({ auths }));
+  const credentials = await Credentials.read(file, {});
+  const caller = new HttpCaller({ ca, env: {}, timeout: TIMEOUT });
+  callers.push(caller);
+  return new RegistryClient({ caller, credentials, plainHttp: new Set(plainHttp) });
+}
+
+function targetOf(
+  text: string,
+  { kind = 'image', platforms = [] }: Partial<Pick<MapTarget, 'kind' | 'platforms'>> = {},
+  host = registry.host,
+): MapTarget {
+  const reference = parseReference(`${host}/${text}`);
+  if (isInvalid(reference)) throw new Error(reference.message);
+  return { kind, reference, platforms, path: PATH };
+}
+
+/** `CODE message` of every fault. */
+async function faultsOf(target: MapTarget, client?: RegistryClient): Promise<string[]> {
+  const faults = await checkTarget(target, client ?? (await clientOf()));
+  expect(faults.every(({ path }) => path === PATH)).toBe(true);
+  return faults.map(({ code, message }) => `${code} ${message}`);
+}
+
+describe('an image target', () => {
+  it('is good where its tag, or its digest, or both are in the registry', async () => {
+    const digest = registry.putImage('team/app', '1');
+    expect(await faultsOf(targetOf('team/app:1'))).toEqual([]);
+    expect(await faultsOf(targetOf(`team/app@${digest}`))).toEqual([]);
+    expect(await faultsOf(targetOf(`team/app:1@${digest}`))).toEqual([]);
+    expect(registry.requests.every(({ method }) => method === 'HEAD')).toBe(true);
+  });
+
+  it.each(['team/app:2', `team/app@${digestOf('a')}`, `team/app:1@${digestOf('a')}`, 'other:1'])(
+    'is missing as %s where the registry has another one',
+    async (text) => {
+      registry.putImage('team/app', '1');
+      const [fault, ...rest] = await faultsOf(targetOf(text));
+      expect(fault).toBe(`TARGET_MISSING the registry has no ${registry.host}/${text}`);
+      expect(rest).toEqual([]);
+    },
+  );
+
+  it('without a tag is the one that is tagged latest', async () => {
+    registry.putImage('team/app', 'latest');
+    expect(await faultsOf(targetOf('team/app'))).toEqual([]);
+  });
+
+  it('is at fault where its tag stands for another digest, or is gone', async () => {
+    const old = registry.putImage('team/app', '1');
+    const moved = registry.putImage('team/app', '1', 'linux/arm64');
+    const target = targetOf(`team/app:1@${old}`);
+    expect(await faultsOf(target)).toEqual([
+      expect.stringMatching(new RegExp(`^TARGET_TAG_MOVED .*its tag stands for ${moved}$`)),
+    ]);
+    registry.remove('team/app', '1');
+    expect(await faultsOf(target)).toEqual([
+      expect.stringMatching(/^TARGET_TAG_MOVED .*its tag is not there$/),
+    ]);
+  });
+
+  it('is judged by the bytes where answers name no digest', async () => {
+    registry.namesDigests = false;
+    const digest = registry.putImage('team/app', '1');
+    expect(await faultsOf(targetOf(`team/app:1@${digest}`))).toEqual([]);
+    registry.putImage('team/app', '1', 'linux/arm64');
+    expect(await faultsOf(targetOf(`team/app:1@${digest}`))).toEqual([
+      expect.stringContaining('TARGET_TAG_MOVED'),
+    ]);
+  });
+
+  it('is at fault where the bytes are not those of its digest', async () => {
+    registry.putImage('team/app', '1');
+    registry.intercept = ({ method }, response) => {
+      if (method !== 'GET') return undefined;
+      response.end('{"schemaVersion":2,"manifests":[]}');
+      return true;
+    };
+    const target = targetOf(`team/app@${digestOf('a')}`, { platforms: ['linux/amd64'] });
+    expect(await faultsOf(target)).toEqual([
+      expect.stringMatching(/^TARGET_REGISTRY_FAILED .*answers with other bytes, of sha256:/),
+    ]);
+  });
+});
+
+describe('the platforms of a target', () => {
+  it('are those that an index lists', async () => {
+    const digest = registry.putIndex('team/app', '1', ['linux/amd64', 'linux/arm/v7']);
+    const has = (...platforms: string[]) =>
+      faultsOf(targetOf(`team/app:1@${digest}`, { platforms }));
+    expect(await has('linux/amd64', 'linux/arm/v7', 'linux/arm')).toEqual([]);
+    expect(await has('linux/s390x')).toEqual([
+      `TARGET_PLATFORM_MISSING ${registry.host}/team/app:1@${digest} has no platform linux/s390x; it has linux/amd64, linux/arm/v7`,
+    ]);
+  });
+
+  it('is the one of its configuration where it is a single image', async () => {
+    registry.putImage('team/app', '1', 'linux/arm64');
+    const has = (platform: string) => faultsOf(targetOf('team/app:1', { platforms: [platform] }));
+    expect(await has('linux/arm64')).toEqual([]);
+    expect(await has('linux/amd64')).toEqual([expect.stringContaining('it has linux/arm64')]);
+  });
+
+  it('are missing where an index was copied whole, and the images of it in part', async () => {
+    registry.putIndex('team/app', '1', ['linux/amd64', 'linux/arm64']);
+    const arm = registry.putImage('team/app', undefined, 'linux/arm64');
+    registry.remove('team/app', arm);
+    const platforms = ['linux/amd64', 'linux/arm64'];
+    expect(await faultsOf(targetOf('team/app:1', { platforms }))).toEqual([
+      expect.stringMatching(
+        new RegExp(`^TARGET_PLATFORM_MISSING .*lists linux/arm64, but the registry has no ${arm}$`),
+      ),
+    ]);
+  });
+
+  it('are none where the registry has a form that runtimes do not pull', async () => {
+    registry.putManifest('team/app', '1', 'application/json', '{"schemaVersion":1}');
+    expect(await faultsOf(targetOf('team/app:1', { platforms: ['linux/amd64'] }))).toEqual([
+      expect.stringMatching(/^TARGET_PLATFORM_MISSING .*it has none that a runtime pulls$/),
+    ]);
+  });
+});
+
+describe('a repository target', () => {
+  it('is good where there is a repository of its name', async () => {
+    registry.putImage('team/app', '1');
+    expect(await faultsOf(targetOf('team/app', { kind: 'repository' }))).toEqual([]);
+    expect(await faultsOf(targetOf('team/none', { kind: 'repository' }))).toEqual([
+      `TARGET_MISSING the registry has no repository ${registry.host}/team/none`,
+    ]);
+  });
+});
+
+describe('a registry that lets not everybody read', () => {
+  const auth = { auth: Buffer.from('ada:secret').toString('base64') };
+
+  it('gets user and password where it asks for them', async () => {
+    registry.access = { kind: 'basic', user: 'ada', password: 'secret' };
+    registry.putImage('team/app', '1');
+    expect(await faultsOf(targetOf('team/app:1'), await clientOf(auth))).toEqual([]);
+  });
+
+  it.each([
+    ['of a user', { kind: 'token', user: 'ada', password: 'secret' } as const, auth],
+    ['of anybody', { kind: 'token' } as const, undefined],
+    [
+      'for an identity token',
+      { kind: 'identity', refreshToken: 'r' } as const,
+      { identitytoken: 'r' },
+    ],
+  ])('gets a token %s, one for each repository', async (_, access, entry) => {
+    registry.access = access;
+    const client = await clientOf(entry);
+    for (const name of ['team/a', 'team/b']) {
+      registry.putImage(name, '1');
+      registry.putImage(name, '2');
+    }
+    const targets = ['team/a:1', 'team/a:2', 'team/b:1', 'team/b:2'].map((each) => targetOf(each));
+    for (const target of targets) {
+      expect(await faultsOf(target, client)).toEqual([]);
+    }
+    const asked = registry.requests.map(({ path }) => path).filter((path) => path === '/token');
+    expect(asked).toHaveLength(2);
+  });
+
+  it('is asked for one token where many ask at one time', async () => {
+    registry.access = { kind: 'token' };
+    registry.putImage('team/app', '1');
+    const client = await clientOf();
+    const all = Array.from({ length: 10 }, () => faultsOf(targetOf('team/app:1'), client));
+    expect((await Promise.all(all)).flat()).toEqual([]);
+    expect(registry.requests.filter(({ path }) => path === '/token')).toHaveLength(1);
+  });
+
+  it('is asked for another token where one is not good any more', async () => {
+    registry.access = { kind: 'token' };
+    registry.putImage('team/app', '1');
+    const client = await clientOf();
+    expect(await faultsOf(targetOf('team/app:1'), client)).toEqual([]);
+    registry.forgetTokens();
+    expect(await faultsOf(targetOf('team/app:1'), client)).toEqual([]);
+  });
+
+  it.each([
+    ['without credentials', undefined],
+    ['with the credentials that it knows', { auth: Buffer.from('ada:wrong').toString('base64') }],
+  ])('refuses one who asks %s, and no secret is shown', async (who, entry) => {
+    registry.access = { kind: 'basic', user: 'ada', password: 'secret' };
+    registry.putImage('team/app', '1');
+    const [fault] = await faultsOf(targetOf('team/app:1'), await clientOf(entry));
+    expect(fault).toMatch(/^TARGET_ACCESS_DENIED http:.* answers 401 to one who asks /);
+    expect(fault).toContain(who);
+    expect(fault).not.toMatch(/wrong|YWRh/);
+  });
+
+  it('may have a token service that refuses', async () => {
+    registry.access = { kind: 'token', user: 'ada', password: 'secret' };
+    registry.putImage('team/app', '1');
+    expect(await faultsOf(targetOf('team/app:1'))).toEqual([
+      `TARGET_ACCESS_DENIED the token service http://${registry.host}/token answers 401 for ${registry.host}`,
+    ]);
+  });
+
+  it('gets no credentials where its token service has no TLS', async () => {
+    const authority = await createAuthority();
+    await using secure = await FakeRegistry.start(await authority.issue('registry'));
+    secure.intercept = (_, response) => {
+      const realm = `Bearer realm="http://${registry.host}/token",service="test"`;
+      response.writeHead(401, { 'www-authenticate': realm }).end();
+      return true;
+    };
+    const client = await clientOf(undefined, { ca: authority.cert, plainHttp: [] });
+    const target = targetOf('team/app:1', {}, secure.host);
+    expect(await faultsOf(target, client)).toEqual([
+      expect.stringMatching(/^TARGET_REGISTRY_FAILED .* as its token service; that must be https:/),
+    ]);
+    expect(registry.requests).toEqual([]);
+  });
+});
+
+describe('a registry that is ill', () => {
+  acceptCoreErrors();
+
+  it('is asked again after as long as it says', async () => {
+    registry.putImage('team/app', '1');
+    let busy = 2;
+    registry.intercept = (_, response) => {
+      if (busy === 0) return undefined;
+      busy -= 1;
+      response.writeHead(429, { 'retry-after': '0' }).end();
+      return true;
+    };
+    expect(await faultsOf(targetOf('team/app:1'))).toEqual([]);
+  });
+
+  it('fails the target where it stays ill', async () => {
+    registry.intercept = (_, response) => {
+      response.writeHead(503, { 'retry-after': '0' }).end();
+      return true;
+    };
+    expect(await faultsOf(targetOf('team/app:1'))).toEqual([
+      `TARGET_REGISTRY_FAILED http://${registry.host}/v2/team/app/manifests/1 answers 503`,
+    ]);
+    expect(registry.requests).toHaveLength(4);
+  });
+
+  it('is given up after three answers that do not come', async () => {
+    registry.intercept = () => true;
+    const client = await clientOf();
+    const silent = /^TARGET_REGISTRY_FAILED .* gave no whole answer within 0\.5 s$/;
+    for (let times = 0; times < 3; times += 1) {
+      expect(await faultsOf(targetOf('team/app:1'), client)).toEqual([
+        expect.stringMatching(silent),
+      ]);
+    }
+    const asked = registry.requests.length;
+    expect(await faultsOf(targetOf('team/app:2'), client)).toEqual([
+      `TARGET_REGISTRY_FAILED ${registry.host} failed 3 times in a row and is not asked again`,
+    ]);
+    expect(registry.requests).toHaveLength(asked);
+  });
+
+  it('may stall in the middle of a body, or send one without end', async () => {
+    registry.intercept = (_, response) => {
+      response.writeHead(200).write('{"schemaVersion":2,');
+      return true;
+    };
+    const target = targetOf('team/app:1', { platforms: ['linux/amd64'] });
+    expect(await faultsOf(target)).toEqual([expect.stringContaining('gave no whole answer')]);
+    registry.intercept = (_, response) => {
+      response.end(Buffer.alloc(5 * 1024 * 1024, ' '));
+      return true;
+    };
+    expect(await faultsOf(target)).toEqual([
+      expect.stringMatching(/^TARGET_REGISTRY_FAILED .* answers with more than 4194304 bytes$/),
+    ]);
+  });
+
+  it('cannot be reached: the message names host and cause', async () => {
+    const gone = await FakeRegistry.start();
+    const { host } = gone;
+    await gone[Symbol.asyncDispose]();
+    const target = targetOf('team/app:1', {}, host);
+    expect(await faultsOf(target)).toEqual([
+      `TARGET_REGISTRY_FAILED ${host} cannot be reached (ECONNREFUSED)`,
+    ]);
+  });
+
+  it('with a certificate of a CA of its own is read with that CA, and else named', async () => {
+    const authority = await createAuthority();
+    await using secure = await FakeRegistry.start(await authority.issue('registry'));
+    secure.putImage('team/app', '1');
+    const target = targetOf('team/app:1', {}, secure.host);
+    expect(await faultsOf(target, await clientOf(undefined, { ca: authority.cert }))).toEqual([]);
+    expect(await faultsOf(target)).toEqual([
+      expect.stringMatching(
+        /^TARGET_REGISTRY_FAILED there is no TLS with .* give its CA with --ca-file/,
+      ),
+    ]);
+  });
+});
+
+describe('a store that a registry redirects to', () => {
+  it('gives the bytes, and is not shown the credentials', async () => {
+    await using store = await FakeRegistry.start();
+    registry.access = { kind: 'basic', user: 'ada', password: 'secret' };
+    registry.putImage('team/app', '1', 'linux/arm64');
+    store.putImage('team/app', '1', 'linux/arm64');
+    registry.intercept = ({ path }, response) => {
+      if (!path.includes('/blobs/')) return undefined;
+      response.writeHead(307, { location: `http://${store.host}${path}?sig=hush` }).end();
+      return true;
+    };
+    const auth = { auth: Buffer.from('ada:secret').toString('base64') };
+    const target = targetOf('team/app:1', { platforms: ['linux/arm64'] });
+    expect(await faultsOf(target, await clientOf(auth))).toEqual([]);
+    expect(store.requests.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+
+  it('is not followed for ever', async () => {
+    registry.intercept = ({ path }, response) => {
+      response.writeHead(302, { location: path }).end();
+      return true;
+    };
+    expect(await faultsOf(targetOf('team/app:1'))).toEqual([
+      expect.stringMatching(/^TARGET_REGISTRY_FAILED .* redirects more than 5 times$/),
+    ]);
+  });
+});
