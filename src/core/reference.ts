@@ -141,16 +141,18 @@ function nameFault(
     };
   }
   // The grammar's own loophole: a "registry" that is no host, such as a_b.c, is read as a path component.
-  if (registry !== DOCKER_HUB && !REGISTRY.test(registry) && !PATH.test(repository)) {
+  const isHost = registry === DOCKER_HUB || REGISTRY.test(registry);
+  if (!isHost && !PATH.test(repository)) {
     return {
       invalid: 'REFERENCE_INVALID',
       message: `${quote(registry)} in ${quote(text)} is not a registry host with an optional port`,
     };
   }
-  if (path.length > PATH_LIMIT) {
+  const { length } = isHost ? path : repository;
+  if (length > PATH_LIMIT) {
     return {
       invalid: 'REFERENCE_TOO_LONG',
-      message: `the repository path of ${quote(text)} has ${path.length} characters; ${PATH_LIMIT} are the limit`,
+      message: `the repository path of ${quote(text)} has ${length} characters; ${PATH_LIMIT} are the limit`,
     };
   }
   return undefined;

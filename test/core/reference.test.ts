@@ -52,6 +52,8 @@ const GOOD: readonly (readonly [text: string, canonical: string])[] = [
   ['team/a---b', 'docker.io/team/a---b:latest'],
   ['team/a.b-c/0', 'docker.io/team/a.b-c/0:latest'],
   [`reg.example/${'a'.repeat(255)}`, `reg.example/${'a'.repeat(255)}:latest`],
+  // what is no host counts as a part of the path
+  [`a_b.c/${'d'.repeat(249)}`, `a_b.c/${'d'.repeat(249)}:latest`],
   [`team/${HEX64}`, `docker.io/team/${HEX64}:latest`],
   [HEX64.slice(1), `docker.io/library/${HEX64.slice(1)}:latest`],
   [`${HEX64}d`, `docker.io/library/${HEX64}d:latest`],
@@ -144,6 +146,7 @@ const BAD: readonly (readonly [text: string, code: string])[] = [
   [`app@sha512+b64u:${'a'.repeat(64)}`, 'REFERENCE_DIGEST_UNSUPPORTED'],
   // lengths
   [`reg.example/${'a'.repeat(256)}`, 'REFERENCE_TOO_LONG'],
+  [`a_b.c/${'d'.repeat(250)}`, 'REFERENCE_TOO_LONG'],
   ['a'.repeat(248), 'REFERENCE_TOO_LONG'],
   [`app:${'1'.repeat(4093)}`, 'REFERENCE_TOO_LONG'],
   ['x'.repeat(1_048_576), 'REFERENCE_TOO_LONG'],
