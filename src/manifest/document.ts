@@ -311,7 +311,7 @@ function findScalar(
 
 /** The map's own key first, then those that `<<` merges in, of which the first wins. */
 function valueOf(map: YAMLMap, key: string, follow: Follow): unknown {
-  const own = map.items.find((pair) => !isMerge(pair) && keyOf(pair, follow) === key);
+  const own = ownPairs(map, follow).get(key);
   if (own !== undefined) {
     return own.value;
   }
@@ -320,6 +320,21 @@ function valueOf(map: YAMLMap, key: string, follow: Follow): unknown {
     .filter(isMerge)
     .map((merge) => mergedValue(merge, key, follow))
     .find((value) => value !== undefined);
+}
+
+/** A map of thousands of services is asked for each of them. */
+const pairsOfMaps = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+/** What stands under each of the map's own keys, of which `checkMap` refuses a second. */
+function ownPairs(map: YAMLMap, follow: Follow): ReadonlyMap<string, Pair> {
+  const known = pairsOfMaps.get(map);
+  if (known !== undefined) {
+    return known;
+  }
+  const own = map.items.filter((pair) => !isMerge(pair));
+  const pairs = new Map(own.map((pair) => [keyOf(pair, follow), pair]));
+  pairsOfMaps.set(map, pairs);
+  return pairs;
 }
 
 /** What a `<<` merges in for a key; of several maps that have it the first wins. */
