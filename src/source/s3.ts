@@ -1,4 +1,4 @@
-import { RewriterError } from '../core/errors.ts';
+import { quote, RewriterError } from '../core/errors.ts';
 import { clientByCa, closedOnAbort, readCa } from './ca-file.ts';
 import type { S3Store, S3StoreSettings } from './s3-store.ts';
 import {
@@ -19,10 +19,11 @@ export interface S3Location {
 export function parseS3Url(url: string): S3Location {
   const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(url) ?? [];
   if (bucket === undefined || key === undefined) {
-    // What follows the bucket may be a token.
+    // What stands before an @ or behind a ? may be a secret.
+    const shown = url.replace(/^s3:\/\/.*@/s, 's3://').replace(/[?#].*$/s, '');
     throw new RewriterError(
       'MAP_UNREADABLE',
-      'the URL of the map is not of the form s3://bucket/key',
+      `the URL of the map, ${quote(shown)}, is not of the form s3://bucket/key`,
     );
   }
   return { bucket, key };

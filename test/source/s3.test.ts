@@ -564,4 +564,9 @@ describe('parseS3Url', () => {
       expect(() => parseS3Url(text)).toThrow(expect.objectContaining({ code: 'MAP_UNREADABLE' }));
     },
   );
+
+  it('names what it refuses, without what may be a secret', () => {
+    expect(() => parseS3Url('s3://bucket')).toThrow(/"s3:\/\/bucket"/);
+    expect(() => parseS3Url('s3://user:hush@bucket?token=hush')).toThrow(/"s3:\/\/bucket"/);
+  });
 });
