@@ -145,15 +145,19 @@ async function lookForAll(
   const found: Fault[][] = [];
   // All take from one iterator, so that each is busy until there is nothing left.
   const waiting = targets.entries();
+  let [done, isOver] = [0, false];
   const look = async (): Promise<void> => {
     for (const [index, target] of waiting) {
       found[index] = await checkTarget(target, registry);
-      progress.show('targets looked for', index + 1);
+      done += 1;
+      if (isOver) return;
+      progress.show('targets looked for', done);
     }
   };
   try {
     await Promise.all(Array.from({ length: concurrency }, look));
   } finally {
+    isOver = true;
     progress.clear();
     caller.close();
   }

@@ -13,7 +13,10 @@ import type { RegistryClient } from './registry-client.ts';
 type Finding = Omit<Fault, 'path'>;
 type Findings = AsyncGenerator<Finding, void, undefined>;
 
-/** What is wrong with a target in its registry; that it cannot be asked is one of the faults. */
+/**
+ * What is wrong with a target in its registry; that it cannot be asked is one of the faults. Throws
+ * `TARGET_CREDENTIALS_INVALID`, which is no fault of a target.
+ */
 export async function checkTarget(target: MapTarget, registry: RegistryClient): Promise<Fault[]> {
   const { path } = target;
   const faults: Fault[] = [];
@@ -24,7 +27,7 @@ export async function checkTarget(target: MapTarget, registry: RegistryClient): 
       faults.push({ ...finding, path });
     }
   } catch (error) {
-    if (!(error instanceof RewriterError)) {
+    if (!(error instanceof RewriterError) || error.code === 'TARGET_CREDENTIALS_INVALID') {
       throw error;
     }
     faults.push({ code: error.code, path, message: error.message });

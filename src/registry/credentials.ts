@@ -64,8 +64,9 @@ export class Credentials {
   async find(registry: string, path: string): Promise<Credential | undefined> {
     for (const { path: file, content } of this.#files) {
       const found =
+        (await this.#askOnce(helperOf(content.credHelpers, registry), registry)) ??
         entryOf(content.auths, registry, path, file) ??
-        (await this.#askOnce(helperOf(content, registry), registry));
+        (await this.#askOnce(helperName(content.credsStore), registry));
       if (found !== undefined) {
         return found;
       }
@@ -213,17 +214,18 @@ function credentialOf(entry: unknown, where: string): Credential | undefined {
     : { kind: 'password', user: text('username'), password: text('password') };
 }
 
-/** The name of the program that keeps the credentials of a registry. */
-function helperOf(
-  { credHelpers, credsStore }: Record<string, unknown>,
-  registry: string,
-): string | undefined {
-  const helpers = isRecord(credHelpers) ? credHelpers : {};
+/** The helper that a file names for one registry, under any of its names. */
+function helperOf(helpers: unknown, registry: string): string | undefined {
+  if (!isRecord(helpers)) {
+    return undefined;
+  }
   const names = registry === DOCKER_HUB ? [registry, HUB_KEY, ...HUB_ALIASES] : [registry];
-  const helper = names.map((name) => helpers[name]).find((each) => each !== undefined);
-  const name = helper ?? credsStore;
-  // It becomes the name of a program.
-  return typeof name === 'string' && /^[\w.-]+$/.test(name) ? name : undefined;
+  return helperName(names.map((name) => helpers[name]).find((each) => each !== undefined));
+}
+
+/** It becomes the name of a program. */
+function helperName(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[\w.-]+$/.test(value) ? value : undefined;
 }
 
 function invalid(message: string, cause?: unknown): RewriterError {

@@ -119,6 +119,22 @@ describe('map verify', () => {
     expect(registry.requests).toHaveLength(asked);
   });
 
+  it('ends with 2 where the credentials for a target cannot be used', async () => {
+    const content = { auths: { [registry.host]: { auth: 'bm9jb2xvbg==' } } };
+    const bad = await workspace.write('bad-auth.json', JSON.stringify(content));
+    registry.access = { kind: 'basic', user: 'ada', password: 'secret' };
+    try {
+      const document = { 'docker.io/atlanhq/a:1': `${registry.host}/atlan/mysql:1` };
+      const { code, stdout, stderr } = await verify(document, '--auth-file', bad);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toBe(
+        `error: "auth" of ${bad}, ${registry.host} is not the Base64 of user:password [TARGET_CREDENTIALS_INVALID]\n`,
+      );
+    } finally {
+      registry.access = { kind: 'open' };
+    }
+  });
+
   it.each([
     [['--platform', 'amd64'], '"amd64" is no platform'],
     [['--plain-http', 'http://a.example'], '"http://a.example" is no host'],

@@ -159,6 +159,19 @@ describe('a credential helper', () => {
     expect(await credentials.find('registry.example', 'a')).toBeUndefined();
   });
 
+  it('that is named for a registry is asked before the entry, and one for all after it', async () => {
+    const env = await helperThat('echo \'{"Username":"helper","Secret":"s"}\'');
+    const auths = { 'registry.example': { auth: basic('entry', 's') } };
+    const find = async (content: object): Promise<unknown> => {
+      const credentials = await Credentials.read(await fileOf({ auths, ...content }), env);
+      return credentials.find('registry.example', 'a');
+    };
+    expect(await find({ credHelpers: { 'registry.example': 'test' } })).toEqual(
+      password('helper', 's'),
+    );
+    expect(await find({ credsStore: 'test' })).toEqual(password('entry', 's'));
+  });
+
   it('is run once for a registry', async () => {
     const log = workspace.path('runs');
     const env = await helperThat(`echo run >> ${log}; echo '{"Username":"u","Secret":"s"}'`);
