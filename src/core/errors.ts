@@ -187,7 +187,8 @@ export const ERROR_CODES = {
     remedy: 'Add an entry for it, or one for its repository.',
   },
   TARGET_MISSING: {
-    meaning: 'The registry does not have a target of the map, or `map verify` may not see it.',
+    meaning:
+      'The registry does not have a target of the map, a part of it, or a tag in its repository.',
     remedy: 'Copy the image, or correct the target; some registries hide what you may not read.',
   },
   TARGET_TAG_MOVED: {
@@ -197,12 +198,15 @@ export const ERROR_CODES = {
       'Pods pull the digest. Write the tag that it has, or keep it from being deleted as untagged.',
   },
   TARGET_PLATFORM_MISSING: {
-    meaning: 'A target lacks a platform that its entry or `--platform` names.',
+    meaning:
+      'The registry has no image of a target for a platform that its entry or `--platform` names.',
     remedy: 'Copy all platforms of the image, or correct `platforms` of the entry.',
   },
   TARGET_ACCESS_DENIED: {
-    meaning: 'A registry does not let the caller of `map verify` read a target.',
-    remedy: 'Log in with `docker login` or `podman login`, or give `--auth-file`.',
+    meaning:
+      'A registry does not let the caller of `map verify` read a target; many say the same of a repository that they do not have.',
+    remedy:
+      'Copy the image, or log in with `docker login` or `podman login`, or give `--auth-file`.',
   },
   TARGET_REGISTRY_FAILED: {
     meaning: 'A registry gave no answer to go on with.',
@@ -211,7 +215,7 @@ export const ERROR_CODES = {
   },
   TARGET_CREDENTIALS_INVALID: {
     meaning:
-      'A file of registry credentials, or a credential helper that it names, cannot be used.',
+      'A file of registry credentials cannot be used, or a credential helper that it names failed.',
     remedy: 'Give another with `--auth-file`, or correct it with `docker login` or `podman login`.',
   },
   MAP_SIGNATURE_REQUIRED: {

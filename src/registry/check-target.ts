@@ -1,10 +1,11 @@
 import { type Fault, RewriterError } from '../core/errors.ts';
 import {
-  type ImagePlatform,
-  isPlatform,
+  type ImageManifest,
+  type IndexEntry,
+  type Platform,
   platformText,
   readConfigPlatform,
-  readManifest,
+  runsOn,
 } from '../core/image-manifest.ts';
 import type { MapTarget } from '../core/map-targets.ts';
 import type { Reference } from '../core/reference.ts';
@@ -36,8 +37,8 @@ export async function checkTarget(target: MapTarget, registry: RegistryClient): 
 }
 
 async function* findInRepository({ reference }: MapTarget, registry: RegistryClient): Findings {
-  if (!(await registry.hasRepository(reference))) {
-    const message = `the registry has no repository ${reference.text}`;
+  if (!(await registry.hasTags(reference))) {
+    const message = `the registry has no repository ${reference.text}, or no tag in it`;
     yield { code: 'TARGET_MISSING', message };
   }
 }
@@ -49,10 +50,11 @@ async function* findInImage(
   const { text, tag, digest } = reference;
   const wanted = digest ?? tag ?? 'latest';
   // The manifest is read where something in it matters, and otherwise only looked for.
-  const content = platforms.length > 0 ? await registry.manifest(reference, wanted) : undefined;
-  const isThere =
-    content !== undefined ||
-    (platforms.length === 0 && (await registry.digestOf(reference, wanted)) !== undefined);
+  const isRead = platforms.length > 0;
+  const manifest = isRead ? await registry.manifest(reference, wanted) : undefined;
+  const isThere = isRead
+    ? manifest !== undefined
+    : (await registry.digestOf(reference, wanted)) !== undefined;
   if (!isThere) {
     yield { code: 'TARGET_MISSING', message: `the registry has no ${text}` };
     return;
@@ -60,8 +62,8 @@ async function* findInImage(
   if (tag !== undefined && digest !== undefined) {
     yield* findInTag(reference, tag, digest, registry);
   }
-  if (content !== undefined) {
-    yield* findInPlatforms(reference, platforms, content.bytes, registry);
+  if (manifest !== undefined) {
+    yield* findInPlatforms(reference, platforms, manifest, registry);
   }
 }
 
@@ -72,7 +74,8 @@ async function* findInTag(
   digest: string,
   registry: RegistryClient,
 ): Findings {
-  const tagged = await registry.digestOf(reference, tag);
+  const algorithm = digest.slice(0, digest.indexOf(':'));
+  const tagged = await registry.digestOf(reference, tag, algorithm);
   if (tagged !== digest) {
     const what = tagged === undefined ? 'is not there' : `stands for ${tagged}`;
     const message = `the digest of ${reference.text} is there, but its tag ${what}`;
@@ -83,41 +86,56 @@ async function* findInTag(
 async function* findInPlatforms(
   reference: Reference,
   platforms: readonly string[],
-  manifest: Uint8Array,
+  manifest: ImageManifest,
   registry: RegistryClient,
 ): Findings {
-  const present = await platformsOf(reference, manifest, registry);
+  const { text } = reference;
+  if (manifest.kind === 'image') {
+    const { configDigest } = manifest;
+    const config = await registry.blob(reference, configDigest);
+    if (config === undefined) {
+      const message = `${text} is there, but the registry has no ${configDigest}, its configuration`;
+      yield { code: 'TARGET_MISSING', message };
+      return;
+    }
+    const platform = readConfigPlatform(config);
+    yield* findMissing(text, platforms, platform === undefined ? [] : [platform]);
+    return;
+  }
+  const present: Platform[] = [];
+  for (const entry of manifest.entries) {
+    const platform = entry.platform ?? (await platformOf(reference, entry, registry));
+    const isWanted = platform !== undefined && platforms.some((wanted) => runsOn(platform, wanted));
+    // A copy of some platforms may keep the index of all, so that its digest stays.
+    if (!isWanted || (await registry.digestOf(reference, entry.digest)) !== undefined) {
+      present.push(...(platform === undefined ? [] : [platform]));
+    }
+  }
+  yield* findMissing(text, platforms, present);
+}
+
+function* findMissing(
+  text: string,
+  platforms: readonly string[],
+  present: readonly Platform[],
+): Generator<Finding, void, undefined> {
   for (const wanted of platforms) {
-    const platform = present.find((each) => isPlatform(each, wanted));
-    if (platform === undefined) {
-      const has = present.map(platformText).join(', ') || 'none that a runtime pulls';
-      const message = `${reference.text} has no platform ${wanted}; it has ${has}`;
-      yield { code: 'TARGET_PLATFORM_MISSING', message };
-    } else if (
-      platform.digest !== undefined &&
-      (await registry.digestOf(reference, platform.digest)) === undefined
-    ) {
-      // A copy of some platforms may keep the index of all, so that its digest stays.
-      const message = `${reference.text} lists ${wanted}, but the registry has no ${platform.digest}`;
+    if (!present.some((platform) => runsOn(platform, wanted))) {
+      const has = present.map(platformText).join(', ') || 'none';
+      const message = `${text} has no image for ${wanted} in the registry; it has ${has}`;
       yield { code: 'TARGET_PLATFORM_MISSING', message };
     }
   }
 }
 
-async function platformsOf(
+/** Of an image in an index that does not name its platform, which is optional there. */
+async function platformOf(
   reference: Reference,
-  manifest: Uint8Array,
+  { digest }: IndexEntry,
   registry: RegistryClient,
-): Promise<readonly ImagePlatform[]> {
-  const content = readManifest(textOf(manifest));
-  if (content?.kind !== 'image') {
-    return content?.platforms ?? [];
-  }
-  const config = await registry.blob(reference, content.configDigest);
-  const platform = config && readConfigPlatform(textOf(config.bytes));
-  return platform === undefined ? [] : [platform];
-}
-
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+): Promise<Platform | undefined> {
+  const manifest = await registry.manifest(reference, digest);
+  const config =
+    manifest?.kind === 'image' ? await registry.blob(reference, manifest.configDigest) : undefined;
+  return config === undefined ? undefined : readConfigPlatform(config);
 }

@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord, parseJson } from '../core/json-path.ts';
 import { DOCKER_HUB, HUB_ALIASES, normaliseRegistry } from '../core/reference.ts';
-import { fileFaultText } from '../files/text-file.ts';
+import { readText } from '../files/text-file.ts';
 
 /** Who asks a registry. */
 export type Credential =
@@ -22,6 +21,13 @@ const HELPER_TIMEOUT = 30_000;
 const HUB_KEY = 'https://index.docker.io/v1/';
 /** The user that credential helpers name with an identity token. */
 const TOKEN_USER = '<token>';
+
+interface HelperFailure {
+  /** Its exit code, the error of the system that it could not be run for, or null where it was killed. */
+  readonly code: string | number | null;
+  readonly stdout?: string;
+  readonly stderr?: string;
+}
 
 interface AuthFile {
   readonly path: string;
@@ -46,7 +52,7 @@ export class Credentials {
    */
   static async read(file: string | undefined, env: NodeJS.ProcessEnv): Promise<Credentials> {
     const named = file ?? env.REGISTRY_AUTH_FILE;
-    if (named !== undefined && named !== '') {
+    if (named) {
       return new Credentials([await readAuthFile(named)], env);
     }
     const files: AuthFile[] = [];
@@ -99,47 +105,54 @@ export class Credentials {
       : { kind: 'password', user: typeof user === 'string' ? user : '', password: secret };
   }
 
-  /** What it prints; nothing where it knows nothing, which it tells by failing. */
+  /** What it prints; nothing where it knows nothing, which it tells by failing with these words. */
   async #run(helper: string, asked: string): Promise<string> {
     const program = `docker-credential-${helper}`;
     try {
       const running = promisify(execFile)(program, ['get'], {
         env: this.#env,
         timeout: HELPER_TIMEOUT,
+        killSignal: 'SIGKILL',
       });
       // One that ends before it has read its input.
       running.child.stdin?.on('error', () => undefined);
       running.child.stdin?.end(asked);
       return (await running).stdout;
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'EACCES') {
-        throw invalid(`the credential helper ${program} cannot be run (${code})`, error);
+      const { code, stdout, stderr } = error as HelperFailure;
+      if (/credentials not found/i.test(`${stdout ?? ''}${stderr ?? ''}`)) {
+        return '';
       }
-      return '';
+      // What it says may hold a secret.
+      const how =
+        code === null ? `gave no answer in ${HELPER_TIMEOUT / 1000} s` : `failed (${code})`;
+      throw invalid(`the credential helper ${program} ${how} when asked for ${asked}`, error);
     }
   }
 }
 
+/** See containers-auth.json(5), and `docker login`; an empty variable is none. */
 function usualFiles(env: NodeJS.ProcessEnv): string[] {
-  const { XDG_RUNTIME_DIR: runtime, DOCKER_CONFIG: docker, HOME: home = homedir() } = env;
+  const folder = (name: string): string | undefined => (env[name] === '' ? undefined : env[name]);
+  const home = folder('HOME') ?? homedir();
+  const runtime = folder('XDG_RUNTIME_DIR');
   return [
-    ...(runtime === undefined ? [] : [join(runtime, 'containers', 'auth.json')]),
-    join(home, '.config', 'containers', 'auth.json'),
-    join(docker ?? join(home, '.docker'), 'config.json'),
+    runtime === undefined
+      ? `/run/containers/${uid()}/auth.json`
+      : join(runtime, 'containers', 'auth.json'),
+    join(folder('XDG_CONFIG_HOME') ?? join(home, '.config'), 'containers', 'auth.json'),
+    join(folder('DOCKER_CONFIG') ?? join(home, '.docker'), 'config.json'),
   ];
 }
 
+/** Windows has none. */
+function uid(): number {
+  return process.getuid?.() ?? 0;
+}
+
 async function readAuthFile(path: string): Promise<AuthFile> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw invalid(
-      `the file of registry credentials cannot be read: ${fileFaultText(path, error)}`,
-      error,
-    );
-  }
+  const what = 'the file of registry credentials';
+  const text = await readText(path, what, 'TARGET_CREDENTIALS_INVALID');
   // The message of a JSON error would quote the text, which holds secrets.
   const content = parseJson(text);
   if (!isRecord(content)) {

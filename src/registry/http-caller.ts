@@ -6,6 +6,7 @@ import {
   request as httpRequest,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getCACertificates } from 'node:tls';
 import { RewriterError } from '../core/errors.ts';
 import { agentOptions } from '../source/agent-options.ts';
@@ -13,6 +14,12 @@ import { networkFault } from '../source/network-error.ts';
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 const REDIRECT_LIMIT = 5;
+/** How often a host that is busy is asked again, and the longest pause before that, in seconds. */
+const RETRIES = 3;
+const LONGEST_PAUSE = 30;
+const BUSY = [429, 500, 502, 503, 504];
+/** After so many failures in a row nothing more is asked of a host: each may take as long as the timeout. */
+const PATIENCE = 3;
 
 export interface CallerSettings {
   /** PEM text of authorities to trust beside the usual ones. */
@@ -33,54 +40,60 @@ export interface Call {
 }
 
 export interface Answer {
+  /** Who gave it, at the end of all redirects. */
+  readonly url: URL;
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly bytes: Buffer;
 }
 
-/** HTTP calls with limits. Throws `TARGET_REGISTRY_FAILED` where there is no answer. */
+/** Failures of a host in a row; those that began before the last one was counted are the same one. */
+interface Failures {
+  readonly count: number;
+  readonly countedAt: number;
+}
+
+/**
+ * HTTP calls that are repeated where a host is busy or breaks off, and have limits. Throws
+ * `TARGET_REGISTRY_FAILED` where there is no answer.
+ */
 export class HttpCaller {
   readonly #timeout: number;
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
+  readonly #closing = new AbortController();
+  readonly #failures = new Map<string, Failures>();
 
+  /** Throws `USAGE` where a proxy variable cannot be used. */
   constructor({ ca, env, timeout }: CallerSettings) {
     this.#timeout = timeout;
-    const options = agentOptions(env);
-    this.#http = new HttpAgent(options);
+    const usual = agentOptions(env);
+    // A proxy that says nothing is left by the agent alone.
+    const options = { ...usual, timeout: Math.min(usual.timeout ?? timeout, timeout) };
     // A list takes the place of the usual ones.
     const authorities = ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] };
-    this.#https = new HttpsAgent({ ...options, ...authorities });
-  }
-
-  async call(url: URL, call: Call): Promise<Answer> {
-    const signal = AbortSignal.timeout(this.#timeout);
     try {
-      const response = await this.#follow(url, call, signal);
-      const bytes = await readBody(response, call.maxBytes, signal, url);
-      return { status: response.statusCode ?? 0, headers: response.headers, bytes };
+      this.#http = new HttpAgent(options);
+      this.#https = new HttpsAgent({ ...options, ...authorities });
     } catch (error) {
-      throw error instanceof RewriterError ? error : this.#failure(error, url, signal);
+      const message = `a proxy variable cannot be used: ${(error as Error).message}`;
+      throw new RewriterError('USAGE', message, { cause: error });
     }
   }
 
-  close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
-  }
-
-  /** Blobs are often given by a store of their own, which must not see the credentials of the registry. */
-  async #follow(start: URL, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+  /** Follows redirects; only the origin that is asked for sees the credentials. */
+  async call(start: URL, call: Call): Promise<Answer> {
+    const { authorization, ...others } = call.headers;
     let url = start;
     for (let redirects = 0; redirects <= REDIRECT_LIMIT; redirects += 1) {
-      const isSameOrigin = url.origin === start.origin;
-      const response = await this.#send(url, call, isSameOrigin, signal);
-      const { location } = response.headers;
-      const isRedirect = REDIRECTS.includes(response.statusCode ?? 0) && location !== undefined;
+      const isStart = url.origin === start.origin;
+      const headers = isStart && authorization !== undefined ? call.headers : others;
+      const answer = await this.#patiently(url, { ...call, headers });
+      const { location } = answer.headers;
+      const isRedirect = REDIRECTS.includes(answer.status) && location !== undefined;
       if (!isRedirect || call.method === 'POST') {
-        return response;
+        return answer;
       }
-      response.destroy();
       const next = URL.parse(location, url.href);
       if (next === null || ![start.protocol, 'https:'].includes(next.protocol)) {
         throw failed(`${place(start)} redirects to ${next?.protocol ?? 'what is no URL'}`);
@@ -90,37 +103,77 @@ export class HttpCaller {
     throw failed(`${place(start)} redirects more than ${REDIRECT_LIMIT} times`);
   }
 
-  async #send(
-    url: URL,
-    call: Call,
-    withCredentials: boolean,
-    signal: AbortSignal,
-  ): Promise<IncomingMessage> {
-    const { method, headers, body } = call;
-    const { authorization, ...others } = headers;
-    const sent =
-      withCredentials && authorization !== undefined ? { ...others, authorization } : others;
-    const options = { method, headers: { ...sent, 'accept-encoding': 'identity' }, signal };
-    const request =
-      url.protocol === 'http:'
-        ? httpRequest(url, { ...options, agent: this.#http })
-        : httpsRequest(url, { ...options, agent: this.#https });
-    request.end(body);
+  /** Ends what is under way; nothing is asked any more. */
+  close(): void {
+    this.#closing.abort();
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+
+  async #patiently(url: URL, call: Call): Promise<Answer> {
+    const { host } = url;
+    if ((this.#failures.get(host)?.count ?? 0) >= PATIENCE) {
+      throw failed(`${host} failed ${PATIENCE} times in a row and is not asked again`);
+    }
+    const begun = performance.now();
     try {
-      const [response] = (await once(request, 'response')) as [IncomingMessage];
-      return response;
+      const answer = await this.#repeatedly(url, call);
+      this.#failures.delete(host);
+      return answer;
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Closed by the other side while nothing was asked of it.
-      if (request.reusedSocket && code === 'ECONNRESET') {
-        return this.#send(url, call, withCredentials, signal);
+      const last = this.#failures.get(host);
+      // Many are asked at one time: one hiccup fails all of them.
+      if (last === undefined || begun >= last.countedAt) {
+        this.#failures.set(host, { count: (last?.count ?? 0) + 1, countedAt: performance.now() });
       }
       throw error;
     }
   }
 
-  #failure(error: unknown, url: URL, signal: AbortSignal): RewriterError {
-    if (signal.aborted) {
+  async #repeatedly(url: URL, call: Call): Promise<Answer> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.#exchange(url, call);
+      } catch (error) {
+        const pause = pauseBefore(error, attempt);
+        if (pause === undefined) {
+          throw error;
+        }
+        await sleep(1000 * pause, undefined, { signal: this.#closing.signal });
+      }
+    }
+  }
+
+  async #exchange(url: URL, call: Call): Promise<Answer> {
+    const timeout = AbortSignal.timeout(this.#timeout);
+    const signal = AbortSignal.any([timeout, this.#closing.signal]);
+    try {
+      const response = await this.#send(url, call, signal);
+      const bytes = await readBody(response, call.maxBytes, signal, url);
+      const { statusCode: status = 0, headers } = response;
+      if (BUSY.includes(status)) {
+        throw new BusyError(`${place(url)} answers ${status}`, headers);
+      }
+      return { url, status, headers, bytes };
+    } catch (error) {
+      throw error instanceof RewriterError ? error : this.#failure(error, url, timeout);
+    }
+  }
+
+  async #send(url: URL, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method, headers, body } = call;
+    const options = { method, headers: { ...headers, 'accept-encoding': 'identity' }, signal };
+    const request =
+      url.protocol === 'http:'
+        ? httpRequest(url, { ...options, agent: this.#http })
+        : httpsRequest(url, { ...options, agent: this.#https });
+    request.end(body);
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    return response;
+  }
+
+  #failure(error: unknown, url: URL, timeout: AbortSignal): RewriterError {
+    if (timeout.aborted) {
       return failed(`${place(url)} gave no whole answer within ${this.#timeout / 1000} s`, error);
     }
     const fault = networkFault(error);
@@ -129,7 +182,7 @@ export class HttpCaller {
         return failed(`the host ${url.host} has no address (${fault.code})`, error);
       case 'tls':
         return failed(
-          `there is no TLS with ${url.host} (${fault.code}: ${fault.message}); give its CA with --ca-file, or --plain-http ${url.host} if it speaks HTTP`,
+          `there is no TLS with ${url.host} (${fault.code}: ${fault.message}); give a CA of your own with --ca-file, or name the registry with --plain-http if it speaks HTTP`,
           error,
         );
       case 'connection':
@@ -138,6 +191,36 @@ export class HttpCaller {
         return failed(`${place(url)}: ${(error as Error).message}`, error);
     }
   }
+}
+
+/** An answer that asks for patience. */
+class BusyError extends RewriterError {
+  readonly headers: IncomingHttpHeaders;
+
+  constructor(message: string, headers: IncomingHttpHeaders) {
+    super('TARGET_REGISTRY_FAILED', message);
+    this.headers = headers;
+  }
+}
+
+/** Seconds after which to ask again: as the host says, or longer each time; undefined where not to. */
+function pauseBefore(error: unknown, attempt: number): number | undefined {
+  if (error instanceof BusyError) {
+    return attempt < RETRIES ? (askedPause(error.headers) ?? 2 ** attempt) : undefined;
+  }
+  // A connection may have been closed by the other side just when it was used again.
+  const isBroken =
+    error instanceof RewriterError && networkFault(error.cause)?.kind === 'connection';
+  return isBroken && attempt === 0 ? 1 : undefined;
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9110#field.retry-after: seconds, or a date. */
+function askedPause({ 'retry-after': value }: IncomingHttpHeaders): number | undefined {
+  if (value === undefined) {
+    return undefined;
+  }
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), LONGEST_PAUSE);
 }
 
 /** Without the query, which may hold a token. */

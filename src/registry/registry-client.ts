@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RewriterError } from '../core/errors.ts';
+import { type ImageManifest, readManifest } from '../core/image-manifest.ts';
 import { isRecord, parseJson } from '../core/json-path.ts';
 import { DOCKER_HUB, type Reference } from '../core/reference.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
@@ -19,20 +19,12 @@ const HUB_HOST = 'registry-1.docker.io';
 /** What the specification lets registries refuse, in bytes. */
 const MANIFEST_LIMIT = 4 * 1024 * 1024;
 const TOKEN_LIMIT = 1024 * 1024;
-/** How often a registry that is busy or breaks off is asked again, and the longest pause, in seconds. */
-const RETRIES = 3;
-const LONGEST_PAUSE = 30;
-const BUSY = [429, 500, 502, 503, 504];
-/** After so many failures in a row nothing more is asked of a registry: each may take as long as the timeout. */
-const PATIENCE = 3;
+/** After so many refusals in a row credentials are not sent any more: directories lock who fails too often. */
+const MOST_REFUSALS = 3;
 const CLIENT_ID = 'sdr-image-rewriter';
+const USUAL_ALGORITHM = 'sha256';
 
 export type Repository = Pick<Reference, 'registry' | 'path'>;
-
-export interface Content {
-  readonly digest: string;
-  readonly bytes: Uint8Array;
-}
 
 export interface ClientSettings {
   readonly caller: HttpCaller;
@@ -44,17 +36,17 @@ export interface ClientSettings {
 /**
  * Reads from registries by the OCI distribution specification
  * (https://github.com/opencontainers/distribution-spec). Throws `TARGET_ACCESS_DENIED` where a registry
- * wants other credentials, and `TARGET_REGISTRY_FAILED` where it gives no answer to go on with.
+ * wants other credentials, `TARGET_CREDENTIALS_INVALID` where those that there are cannot be used, and
+ * `TARGET_REGISTRY_FAILED` where it gives no answer to go on with.
  */
 export class RegistryClient {
   readonly #caller: HttpCaller;
   readonly #credentials: Credentials;
   readonly #plainHttp: ReadonlySet<string>;
-  /** By repository: what registries let read it. One that is asked for is waited for, not asked for again. */
+  /** By repository: what lets read it. One that is asked for is waited for, not asked for again. */
   readonly #authorizations = new Map<string, Promise<string | undefined>>();
-  /** By registry: how it wants to be told who asks, once it was heard. */
-  readonly #challenges = new Map<string, readonly Challenge[]>();
-  readonly #failures = new Map<string, number>();
+  /** By registry and user: refusals since something was let read. */
+  readonly #refusals = new Map<string, number>();
 
   constructor({ caller, credentials, plainHttp }: ClientSettings) {
     this.#caller = caller;
@@ -62,51 +54,63 @@ export class RegistryClient {
     this.#plainHttp = plainHttp;
   }
 
-  /** The digest of what a tag or digest stands for; undefined where there is nothing. */
-  async digestOf(repository: Repository, reference: string): Promise<string | undefined> {
-    const answer = await this.#read(repository, `manifests/${reference}`, 'HEAD');
+  /** The digest, by this algorithm, of what a tag or digest stands for; undefined where there is nothing. */
+  async digestOf(
+    repository: Repository,
+    reference: string,
+    algorithm = USUAL_ALGORITHM,
+  ): Promise<string | undefined> {
+    const what = `manifests/${reference}`;
+    const answer = await this.#read(repository, what, 'HEAD');
     if (answer === undefined) {
       return undefined;
     }
     const digest = answer.headers['docker-content-digest'];
-    // Not every registry names it.
-    return typeof digest === 'string'
-      ? digest
-      : (await this.manifest(repository, reference))?.digest;
+    if (typeof digest === 'string' && digest.startsWith(`${algorithm}:`)) {
+      return digest;
+    }
+    // Not every registry names it, and none names it by two algorithms.
+    const whole = await this.#read(repository, what, 'GET');
+    if (whole === undefined) {
+      return undefined;
+    }
+    manifestOf(whole);
+    return hashOf(algorithm, whole.bytes);
   }
 
-  /** The manifest or index itself; undefined where there is none. Its bytes are those of its digest. */
-  async manifest(repository: Repository, reference: string): Promise<Content | undefined> {
-    return this.#content(repository, `manifests/${reference}`, reference);
-  }
-
-  /** A small blob such as the configuration of an image; undefined where there is none. */
-  async blob(repository: Repository, digest: string): Promise<Content | undefined> {
-    return this.#content(repository, `blobs/${digest}`, digest);
-  }
-
-  /** Whether there is a repository of this name. */
-  async hasRepository(repository: Repository): Promise<boolean> {
-    return (await this.#read(repository, 'tags/list?n=1', 'GET')) !== undefined;
-  }
-
-  async #content(
-    repository: Repository,
-    what: string,
-    reference: string,
-  ): Promise<Content | undefined> {
-    const answer = await this.#read(repository, what, 'GET');
+  /** The manifest or index itself; undefined where there is none. Behind a digest it has that very digest. */
+  async manifest(repository: Repository, reference: string): Promise<ImageManifest | undefined> {
+    const answer = await this.#read(repository, `manifests/${reference}`, 'GET');
     if (answer === undefined) {
       return undefined;
     }
-    const { bytes } = answer;
-    const isDigest = reference.includes(':');
-    const algorithm = isDigest ? reference.slice(0, reference.indexOf(':')) : 'sha256';
-    const digest = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
-    if (isDigest && digest !== reference) {
-      throw failed(`${this.#place(repository, what)} answers with other bytes, of ${digest}`);
+    if (reference.includes(':')) {
+      checkDigest(answer, reference);
     }
-    return { digest, bytes };
+    return manifestOf(answer);
+  }
+
+  /** A small blob such as the configuration of an image; undefined where there is none. */
+  async blob(repository: Repository, digest: string): Promise<string | undefined> {
+    const answer = await this.#read(repository, `blobs/${digest}`, 'GET');
+    if (answer === undefined) {
+      return undefined;
+    }
+    checkDigest(answer, digest);
+    return answer.bytes.toString('utf8');
+  }
+
+  /** Whether there is a repository of this name, with a tag at least. */
+  async hasTags(repository: Repository): Promise<boolean> {
+    const answer = await this.#read(repository, 'tags/list?n=1', 'GET');
+    if (answer === undefined) {
+      return false;
+    }
+    const body = parseJson(answer.bytes.toString('utf8'));
+    if (!isRecord(body) || !('tags' in body)) {
+      throw failed(`${place(answer.url)} answers with what is no list of tags`);
+    }
+    return Array.isArray(body.tags) && body.tags.length > 0;
   }
 
   async #read(
@@ -114,77 +118,61 @@ export class RegistryClient {
     what: string,
     method: 'GET' | 'HEAD',
   ): Promise<Answer | undefined> {
-    const answer = await this.#patiently(repository, () =>
-      this.#authorized(repository, this.#url(repository, what), method),
-    );
-    const { status } = answer;
-    if (status === 200) {
-      return answer;
-    }
-    if (status === 404) {
-      return undefined;
-    }
-    const where = this.#place(repository, what);
-    if (status === 401 || status === 403) {
-      const known = await this.#credentials.find(repository.registry, repository.path);
-      const who =
-        known === undefined ? 'without credentials' : 'with the credentials that it knows';
-      throw denied(`${where} answers ${status} to one who asks ${who}`);
-    }
-    throw failed(`${where} answers ${status}`);
-  }
-
-  /** Asks again while a registry is busy, and not at all where it failed again and again. */
-  async #patiently({ registry }: Repository, ask: () => Promise<Answer>): Promise<Answer> {
-    if ((this.#failures.get(registry) ?? 0) >= PATIENCE) {
-      throw failed(`${registry} failed ${PATIENCE} times in a row and is not asked again`);
+    const url = this.#url(repository, what);
+    const credential = await this.#credentials.find(repository.registry, repository.path);
+    const user = `${repository.registry} ${userOf(credential)}`;
+    const refusals = this.#refusals.get(user) ?? 0;
+    if (refusals >= MOST_REFUSALS) {
+      const message = `${repository.registry} refused ${userOf(credential)} ${refusals} times in a row, and is not asked again`;
+      throw denied(message);
     }
     try {
-      for (let attempt = 0; ; attempt += 1) {
-        const answer = await ask();
-        if (!BUSY.includes(answer.status) || attempt === RETRIES) {
-          this.#failures.delete(registry);
-          return answer;
-        }
-        await sleep(1000 * pauseAfter(answer, attempt));
+      const answer = await this.#authorized(repository, credential, url, method);
+      if (answer.status !== 200 && answer.status !== 404) {
+        throw answer.status === 401 || answer.status === 403
+          ? deniedBy(answer, credential)
+          : failed(`${place(answer.url)} answers ${answer.status}`);
       }
+      this.#refusals.delete(user);
+      return answer.status === 200 ? answer : undefined;
     } catch (error) {
-      if (error instanceof RewriterError && error.code === 'TARGET_REGISTRY_FAILED') {
-        this.#failures.set(registry, (this.#failures.get(registry) ?? 0) + 1);
+      const isRefusal = error instanceof RewriterError && error.code === 'TARGET_ACCESS_DENIED';
+      if (isRefusal && credential !== undefined) {
+        this.#refusals.set(user, refusals + 1);
       }
       throw error;
     }
   }
 
-  async #authorized(repository: Repository, url: URL, method: 'GET' | 'HEAD'): Promise<Answer> {
-    const { registry, path } = repository;
-    const key = `${registry}/${path}`;
-    const challenges = this.#challenges.get(registry);
-    if (challenges !== undefined && !this.#authorizations.has(key)) {
-      this.#authorize(repository, challenges);
-    }
+  async #authorized(
+    repository: Repository,
+    credential: Credential | undefined,
+    url: URL,
+    method: 'GET' | 'HEAD',
+  ): Promise<Answer> {
+    const key = `${repository.registry}/${repository.path}`;
     const used = this.#authorizations.get(key);
-    const answer = await this.#send(url, method, await used);
+    const sent = await used;
+    const answer = await this.#send(url, method, sent);
     const header = answer.headers['www-authenticate'];
-    if (answer.status !== 401 || header === undefined) {
+    // A store that the registry redirects to must not say where its credentials go.
+    const isAsked = answer.url.origin === url.origin && header !== undefined;
+    if (answer.status !== 401 || !isAsked) {
       return answer;
     }
-    const asked = parseChallenges(header);
-    this.#challenges.set(registry, asked);
+    const present = this.#authorizations.get(key);
     // Another one may have got a new one meanwhile.
-    if (this.#authorizations.get(key) === used) {
-      this.#authorize(repository, asked);
-    }
-    const authorization = await this.#authorizations.get(key);
-    return authorization === undefined ? answer : this.#send(url, method, authorization);
-  }
-
-  #authorize(repository: Repository, challenges: readonly Challenge[]): void {
-    const key = `${repository.registry}/${repository.path}`;
-    const authorization = this.#answerTo(challenges, repository);
-    this.#authorizations.set(key, authorization);
+    const next =
+      present === undefined || present === used
+        ? this.#answerTo(parseChallenges(header), repository, credential)
+        : present;
+    this.#authorizations.set(key, next);
     // Whoever waits for it is told; the next one tries again.
-    authorization.catch(() => this.#authorizations.delete(key));
+    next.catch(() => this.#authorizations.delete(key));
+    const authorization = await next;
+    return authorization === undefined || authorization === sent
+      ? answer
+      : this.#send(url, method, authorization);
   }
 
   #send(url: URL, method: Call['method'], authorization: string | undefined): Promise<Answer> {
@@ -200,8 +188,8 @@ export class RegistryClient {
   async #answerTo(
     challenges: readonly Challenge[],
     repository: Repository,
+    credential: Credential | undefined,
   ): Promise<string | undefined> {
-    const credential = await this.#credentials.find(repository.registry, repository.path);
     if (credential?.kind === 'bearer') {
       return `Bearer ${credential.token}`;
     }
@@ -232,7 +220,7 @@ export class RegistryClient {
     };
     const answer = await this.#askForToken(realm, wanted, credential);
     if ([400, 401, 403].includes(answer.status)) {
-      throw denied(`the token service ${place(realm)} answers ${answer.status} for ${registry}`);
+      throw deniedBy(answer, credential);
     }
     const body = parseJson(answer.bytes.toString('utf8'));
     const token = isRecord(body) ? (body.token ?? body.access_token) : undefined;
@@ -279,22 +267,48 @@ export class RegistryClient {
   #url({ registry, path }: Repository, what: string): URL {
     const scheme = this.#plainHttp.has(registry) ? 'http' : 'https';
     const host = registry === DOCKER_HUB ? HUB_HOST : registry;
-    return new URL(`${scheme}://${host}/v2/${path}/${what}`);
-  }
-
-  #place(repository: Repository, what: string): string {
-    return place(this.#url(repository, what));
+    const url = URL.parse(`${scheme}://${host}/v2/${path}/${what}`);
+    if (url === null) {
+      throw failed(`${registry} is no host that can be asked, such as one with a port over 65535`);
+    }
+    return url;
   }
 }
 
-/** Seconds: as long as the registry says, or longer each time. */
-function pauseAfter({ headers }: Answer, attempt: number): number {
-  const asked = Number(headers['retry-after'] ?? NaN);
-  return asked >= 0 ? Math.min(asked, LONGEST_PAUSE) : 2 ** attempt;
+/** What an answer holds, unless it is a page of something that is no registry. */
+function manifestOf({ bytes, url }: Answer): ImageManifest {
+  const manifest = readManifest(bytes.toString('utf8'));
+  if (manifest === undefined) {
+    throw failed(`${place(url)} answers with what is no image that runtimes pull`);
+  }
+  return manifest;
+}
+
+function checkDigest({ bytes, url }: Answer, digest: string): void {
+  const found = hashOf(digest.slice(0, digest.indexOf(':')), bytes);
+  if (found !== digest) {
+    throw failed(`${place(url)} answers with other bytes, of ${found}`);
+  }
+}
+
+function hashOf(algorithm: string, bytes: Uint8Array): string {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }
 
 function basic({ user, password }: { readonly user: string; readonly password: string }): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+}
+
+function userOf(credential: Credential | undefined): string {
+  return credential?.kind === 'password' ? `the user ${credential.user}` : 'its token';
+}
+
+/** Many registries say the same of what they do not have. */
+function deniedBy({ url, status }: Answer, credential: Credential | undefined): RewriterError {
+  const who = credential === undefined ? 'one who asks without credentials' : userOf(credential);
+  return denied(
+    `${place(url)} answers ${status} to ${who}: it may not read this, or there is no such repository`,
+  );
 }
 
 function denied(message: string): RewriterError {

@@ -63,7 +63,7 @@ describe('map verify', () => {
     expect(text.stdout.split('\n')).toEqual([
       `${workspace.path('map.json')}: refused: 2 faults in 2 targets`,
       `  fault  $.images[0].target: the registry has no ${registry.host}/atlan/none:1 [TARGET_MISSING]`,
-      `  fault  $.images[1].target: ${registry.host}/atlan/amd-only:1 has no platform linux/arm64; it has linux/amd64 [TARGET_PLATFORM_MISSING]`,
+      `  fault  $.images[1].target: ${registry.host}/atlan/amd-only:1 has no image for linux/arm64 in the registry; it has linux/amd64 [TARGET_PLATFORM_MISSING]`,
       '',
     ]);
     const json = await verify(document, '--output', 'json');

@@ -1,52 +1,61 @@
 import { describe, expect, it } from '@jest/globals';
 import {
-  isPlatform,
   platformText,
   readConfigPlatform,
   readManifest,
+  runsOn,
 } from '../../src/core/image-manifest.ts';
+import { digestOf } from '../support/digests.ts';
+
+const [A, B, C, D] = [digestOf('a'), digestOf('b'), digestOf('c'), digestOf('d')];
 
 const platformOf = (text: string) => {
   const [os = '', architecture = '', variant] = text.split('/');
-  return { os, architecture, variant, digest: undefined };
+  return { os, architecture, variant };
 };
 
 describe('readManifest', () => {
-  it('lists the platforms of an index, attestations left out', () => {
+  it('lists the images of an index; attestations and what has no digest are left out', () => {
     const index = {
       schemaVersion: 2,
       manifests: [
-        { digest: 'sha256:a', platform: { os: 'linux', architecture: 'amd64' } },
-        { digest: 'sha256:b', platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
-        { digest: 'sha256:c', platform: { os: 'unknown', architecture: 'unknown' } },
-        { digest: 'sha256:d' },
+        { digest: A, platform: { os: 'linux', architecture: 'amd64' } },
+        { digest: B, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
+        { digest: C, platform: { os: 'unknown', architecture: 'unknown' } },
+        { digest: D },
+        { platform: { os: 'linux', architecture: 's390x' } },
+        { digest: '../../v2/other', platform: { os: 'linux', architecture: 's390x' } },
         null,
       ],
     };
-    const content = readManifest(JSON.stringify(index));
-    expect(content).toEqual({
+    expect(readManifest(JSON.stringify(index))).toEqual({
       kind: 'index',
-      platforms: [
-        { os: 'linux', architecture: 'amd64', variant: undefined, digest: 'sha256:a' },
-        { os: 'linux', architecture: 'arm', variant: 'v7', digest: 'sha256:b' },
+      entries: [
+        { digest: A, platform: { os: 'linux', architecture: 'amd64', variant: undefined } },
+        { digest: B, platform: { os: 'linux', architecture: 'arm', variant: 'v7' } },
+        { digest: D, platform: undefined },
       ],
     });
   });
 
   it('names the configuration of an image', () => {
-    const image = { schemaVersion: 2, config: { digest: 'sha256:c' }, layers: [] };
+    const image = { schemaVersion: 2, config: { digest: C }, layers: [] };
     expect(readManifest(JSON.stringify(image))).toEqual({
       kind: 'image',
-      configDigest: 'sha256:c',
+      configDigest: C,
     });
   });
 
-  it.each(['', '[]', '{"schemaVersion":1,"fsLayers":[]}', '{"schemaVersion":2}', '<html>'])(
-    'finds nothing that runtimes pull in %j',
-    (text) => {
-      expect(readManifest(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    '[]',
+    '{"schemaVersion":1,"fsLayers":[]}',
+    '{"schemaVersion":2}',
+    '{"schemaVersion":2,"config":{"digest":"blake3:aa"}}',
+    '<html>',
+  ])('finds nothing that runtimes pull in %j', (text) => {
+    expect(readManifest(text)).toBeUndefined();
+  });
 });
 
 describe('readConfigPlatform', () => {
@@ -57,16 +66,23 @@ describe('readConfigPlatform', () => {
   });
 });
 
-describe('isPlatform', () => {
+describe('an image', () => {
   it.each([
     ['linux/amd64', 'linux/amd64', true],
+    ['linux/amd64', 'linux/x86_64', true],
     ['linux/arm64/v8', 'linux/arm64', true],
+    ['linux/arm64', 'linux/arm64/v8', true],
+    ['linux/arm64', 'linux/aarch64', true],
     ['linux/arm/v7', 'linux/arm', true],
+    ['linux/arm', 'linux/arm/v7', true],
+    ['linux/arm/v6', 'linux/arm/v7', true],
+    ['linux/amd64', 'linux/amd64/v3', true],
+    ['linux/amd64/v3', 'linux/amd64', false],
     ['linux/arm/v7', 'linux/arm/v6', false],
-    ['linux/arm', 'linux/arm/v7', false],
     ['linux/arm64', 'linux/arm', false],
+    ['linux/mips64le/softfloat', 'linux/mips64le', false],
     ['windows/amd64', 'linux/amd64', false],
-  ])('of %s, asked for %s: %s', (present, wanted, is) => {
-    expect(isPlatform(platformOf(present), wanted)).toBe(is);
+  ])('of %s runs on %s: %s', (present, wanted, runs) => {
+    expect(runsOn(platformOf(present), wanted)).toBe(runs);
   });
 });

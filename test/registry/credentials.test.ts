@@ -112,10 +112,19 @@ describe('credentials without a file', () => {
       auths: Object.fromEntries(names.map((name) => [name, { auth: basic(user, '') }])),
     });
     await writeAt('run/containers/auth.json', auths('podman', 'a.example'));
+    await writeAt('home/.config/containers/auth.json', auths('kept', 'a.example', 'c.example'));
     await writeAt('home/.docker/config.json', auths('docker', 'a.example', 'b.example'));
     const credentials = await Credentials.read(undefined, env);
     expect(await credentials.find('a.example', 'x')).toEqual(password('podman', ''));
     expect(await credentials.find('b.example', 'x')).toEqual(password('docker', ''));
+    expect(await credentials.find('c.example', 'x')).toEqual(password('kept', ''));
+  });
+
+  it('are not looked for in the current folder where a variable is empty', async () => {
+    await writeAt('home/.docker/config.json', { auths: { 'a.example': { auth: basic('u', '') } } });
+    const env = { HOME: workspace.path('home'), DOCKER_CONFIG: '', XDG_RUNTIME_DIR: '' };
+    const credentials = await Credentials.read(undefined, env);
+    expect(await credentials.find('a.example', 'x')).toEqual(password('u', ''));
   });
 
   it('are none where there is no file', async () => {
@@ -146,7 +155,7 @@ describe('a credential helper', () => {
 
   it('knows Docker Hub by its old name, and may give an identity token', async () => {
     const env = await helperThat(
-      'test "$asked" = https://index.docker.io/v1/ && printf \'{"Username":"<token>","Secret":"t"}\'',
+      'test "$asked" = https://index.docker.io/v1/ || { echo credentials not found in native keychain; exit 1; }\nprintf \'{"Username":"<token>","Secret":"t"}\'',
     );
     const credentials = await Credentials.read(
       await fileOf({ auths: { 'https://index.docker.io/v1/': {} }, credsStore: 'test' }),
@@ -178,6 +187,17 @@ describe('a credential helper', () => {
     const credentials = await Credentials.read(await fileOf({ credsStore: 'test' }), env);
     await Promise.all(['a', 'b', 'c'].map((path) => credentials.find('registry.example', path)));
     expect(await readFile(log, 'utf8')).toBe('run\n');
+  });
+
+  it('that fails is a fault, and what it says is not shown', async () => {
+    const env = await helperThat('echo hush >&2; exit 3');
+    const credentials = await Credentials.read(await fileOf({ credsStore: 'test' }), env);
+    const finding = credentials.find('registry.example', 'a');
+    await expect(finding).rejects.toMatchObject({
+      code: 'TARGET_CREDENTIALS_INVALID',
+      message:
+        'the credential helper docker-credential-test failed (3) when asked for registry.example',
+    });
   });
 
   it('that cannot be run is a fault', async () => {

@@ -11,8 +11,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Issued } from './certificates.ts';
 
-const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
+export const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+export const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 
 /** How a registry lets read: as anybody, by user and password, or by a token for a user, or for anybody. */
 export type Access =
@@ -46,8 +46,10 @@ export class FakeRegistry implements AsyncDisposable {
   /** By `repository/tag` and `repository/digest`. */
   readonly #manifests = new Map<string, Stored>();
   readonly #blobs = new Map<string, Stored>();
-  readonly #repositories = new Set<string>();
+  /** The tags of each. */
+  readonly #repositories = new Map<string, string[]>();
   readonly #tokens = new Set<string>();
+  #given = 0;
   access: Access = { kind: 'open' };
   intercept: Intercept = () => undefined;
   /** Whether answers name the digest of what they hold. */
@@ -105,11 +107,22 @@ export class FakeRegistry implements AsyncDisposable {
   ): string {
     const bytes = Buffer.from(typeof manifest === 'string' ? manifest : JSON.stringify(manifest));
     const digest = digestOfBytes(bytes);
-    this.#repositories.add(repository);
+    const tags = this.#repositories.get(repository) ?? [];
+    this.#repositories.set(repository, [...tags, ...(tag === undefined ? [] : [tag])]);
     for (const reference of [digest, ...(tag === undefined ? [] : [tag])]) {
       this.#manifests.set(`${repository}/${reference}`, { type, bytes });
     }
     return digest;
+  }
+
+  bytesAt(repository: string, reference: string): Buffer {
+    return this.#manifests.get(`${repository}/${reference}`)?.bytes ?? Buffer.alloc(0);
+  }
+
+  /** Gives what is there under a reference under another one as well. */
+  alias(repository: string, reference: string, of: string): void {
+    const stored = this.#manifests.get(`${repository}/${of}`);
+    if (stored !== undefined) this.#manifests.set(`${repository}/${reference}`, stored);
   }
 
   remove(repository: string, reference: string): void {
@@ -140,7 +153,7 @@ export class FakeRegistry implements AsyncDisposable {
         request.method === 'POST' ? new URLSearchParams(await text(request)) : searchParams;
       this.#giveToken(authorization, form, response);
     } else if (this.#mayRead(path, authorization)) {
-      this.#answer(path, request.method === 'HEAD', response);
+      this.#answer(path, request, response);
     } else {
       response.writeHead(401, { 'www-authenticate': this.#challenge(path) }).end();
     }
@@ -181,22 +194,27 @@ export class FakeRegistry implements AsyncDisposable {
       return;
     }
     const repository = /^repository:(.+):pull$/.exec(form.get('scope') ?? '')?.[1] ?? '';
-    const token = `token-${this.#tokens.size}-${repository.replaceAll('/', '.')}`;
+    this.#given += 1;
+    const token = `token-${this.#given}-${repository.replaceAll('/', '.')}`;
     this.#tokens.add(`${repository} Bearer ${token}`);
     response.end(JSON.stringify(access.kind === 'identity' ? { access_token: token } : { token }));
   }
 
-  #answer(path: string, isHead: boolean, response: ServerResponse): void {
+  #answer(path: string, request: IncomingMessage, response: ServerResponse): void {
     const [, repository = '', kind, reference = ''] =
       /^\/v2\/(.+)\/(manifests|blobs|tags)\/([^/]+)$/.exec(path) ?? [];
     if (kind === 'tags') {
-      const has = this.#repositories.has(repository);
-      response.writeHead(has ? 200 : 404).end(JSON.stringify({ name: repository, tags: [] }));
+      const tags = this.#repositories.get(repository);
+      response
+        .writeHead(tags === undefined ? 404 : 200)
+        .end(JSON.stringify({ name: repository, tags }));
       return;
     }
     const store = kind === 'blobs' ? this.#blobs : this.#manifests;
     const stored = store.get(`${repository}/${reference}`);
-    if (stored === undefined) {
+    const isAccepted =
+      kind === 'blobs' || request.headers.accept?.split(', ').includes(stored?.type ?? '');
+    if (stored === undefined || isAccepted !== true) {
       response.writeHead(404).end('{"errors":[{"code":"MANIFEST_UNKNOWN"}]}');
       return;
     }
@@ -204,7 +222,7 @@ export class FakeRegistry implements AsyncDisposable {
       'content-type': stored.type,
       ...(this.namesDigests && { 'docker-content-digest': digestOfBytes(stored.bytes) }),
     });
-    response.end(isHead ? undefined : stored.bytes);
+    response.end(request.method === 'HEAD' ? undefined : stored.bytes);
   }
 }
 
