@@ -14,7 +14,9 @@ import { digestOf } from '../support/digests.ts';
 import { FakeRegistry, IMAGE_TYPE, INDEX_TYPE } from '../support/fake-registry.ts';
 import { Workspace } from '../support/workspace.ts';
 
-const TIMEOUT = 500;
+/** Milliseconds: for what answers, however slow the machine is, and for what never does. */
+const LONG = 30_000;
+const SHORT = 1000;
 const PATH = '$.images[0].target';
 
 let registry: FakeRegistry;
@@ -34,12 +36,16 @@ afterEach(async () => {
 /** A client of the registry, with the entry of a file of credentials where one is given. */
 async function clientOf(
   auth?: object,
-  { ca, plainHttp = [registry.host] }: { ca?: string; plainHttp?: string[] } = {},
+  {
+    ca,
+    plainHttp = [registry.host],
+    timeout = LONG,
+  }: { ca?: string; plainHttp?: string[]; timeout?: number } = {},
 ): Promise<RegistryClient> {
   const auths = auth === undefined ? {} : { [registry.host]: auth };
   const file = await workspace.write('auth.json', JSON.stringify({ auths }));
   const credentials = await Credentials.read(file, {});
-  const caller = new HttpCaller({ ca, env: {}, timeout: TIMEOUT });
+  const caller = new HttpCaller({ ca, env: {}, timeout });
   callers.push(caller);
   return new RegistryClient({ caller, credentials, plainHttp: new Set(plainHttp) });
 }
@@ -354,7 +360,7 @@ describe('a registry that is ill', () => {
     const begun = performance.now();
     expect(await faultsOf(targetOf('team/app:1'))).toEqual([]);
     // By itself it would wait for three.
-    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(performance.now() - begun).toBeLessThan(3000);
   });
 
   it('is asked again where it breaks off', async () => {
@@ -391,7 +397,7 @@ describe('a registry that is ill', () => {
     ],
   ])('is given up after three answers in a row that %s', async (_, intercept) => {
     registry.intercept = intercept;
-    const client = await clientOf();
+    const client = await clientOf(undefined, { timeout: SHORT });
     for (let times = 0; times < 3; times += 1) {
       expect(await faultsOf(targetOf('team/app:1'), client)).toEqual([
         expect.stringContaining('TARGET_REGISTRY_FAILED'),
@@ -407,24 +413,32 @@ describe('a registry that is ill', () => {
   it('is not given up for one hiccup that many see at one time', async () => {
     registry.putImage('team/app', '1');
     const client = await clientOf();
-    registry.intercept = () => true;
+    registry.intercept = (_, response) => {
+      response.destroy();
+      return true;
+    };
     await Promise.all(Array.from({ length: 8 }, () => faultsOf(targetOf('team/app:1'), client)));
     registry.intercept = () => undefined;
     expect(await faultsOf(targetOf('team/app:1'), client)).toEqual([]);
   });
 
-  it('may stall in the middle of a body, or send one without end', async () => {
+  it('may stall in the middle of a body', async () => {
     registry.intercept = (_, response) => {
       response.writeHead(200).write('{"schemaVersion":2,');
       return true;
     };
     const target = targetOf('team/app:1', { platforms: ['linux/amd64'] });
-    expect(await faultsOf(target)).toEqual([expect.stringContaining('gave no whole answer')]);
+    expect(await faultsOf(target, await clientOf(undefined, { timeout: SHORT }))).toEqual([
+      expect.stringMatching(/^TARGET_REGISTRY_FAILED .* gave no whole answer within 1 s$/),
+    ]);
+  });
+
+  it('may send a body without end', async () => {
     registry.intercept = (_, response) => {
       response.end(Buffer.alloc(5 * 1024 * 1024, ' '));
       return true;
     };
-    expect(await faultsOf(target)).toEqual([
+    expect(await faultsOf(targetOf('team/app:1', { platforms: ['linux/amd64'] }))).toEqual([
       expect.stringMatching(/^TARGET_REGISTRY_FAILED .* answers with more than 4194304 bytes$/),
     ]);
   });
