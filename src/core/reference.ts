@@ -196,6 +196,11 @@ export function parseDigest(text: string): string | Invalid {
   return digestFault(text, text) ?? text;
 }
 
+/** The algorithm of a digest that parses. */
+export function algorithmOf(digest: string): string {
+  return digest.slice(0, digest.indexOf(':'));
+}
+
 /** `:tag@digest` exactly as the reference has them; empty where it has neither. */
 export function suffixText(reference: Pick<Reference, 'tag' | 'digest'>): string {
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`;

@@ -8,7 +8,7 @@ import {
   runsOn,
 } from '../core/image-manifest.ts';
 import type { MapTarget } from '../core/map-targets.ts';
-import type { Reference } from '../core/reference.ts';
+import { algorithmOf, type Reference } from '../core/reference.ts';
 import type { RegistryClient } from './registry-client.ts';
 
 type Finding = Omit<Fault, 'path'>;
@@ -74,8 +74,7 @@ async function* findInTag(
   digest: string,
   registry: RegistryClient,
 ): Findings {
-  const algorithm = digest.slice(0, digest.indexOf(':'));
-  const tagged = await registry.digestOf(reference, tag, algorithm);
+  const tagged = await registry.digestOf(reference, tag, algorithmOf(digest));
   if (tagged !== digest) {
     const what = tagged === undefined ? 'is not there' : `stands for ${tagged}`;
     const message = `the digest of ${reference.text} is there, but its tag ${what}`;

@@ -31,7 +31,10 @@ interface HelperFailure {
 
 interface AuthFile {
   readonly path: string;
-  readonly content: Record<string, unknown>;
+  /** By name of a registry, or of a part of it; the key is what stands in the file. */
+  readonly entries: ReadonlyMap<string, { readonly key: string; readonly entry: unknown }>;
+  readonly credHelpers: unknown;
+  readonly credsStore: unknown;
 }
 
 /** Credentials as `docker login`, `podman login` and Secrets of type dockerconfigjson keep them. */
@@ -68,11 +71,11 @@ export class Credentials {
 
   /** Those of the longest name that covers the repository, or undefined: then it is asked as anybody. */
   async find(registry: string, path: string): Promise<Credential | undefined> {
-    for (const { path: file, content } of this.#files) {
+    for (const file of this.#files) {
       const found =
-        (await this.#askOnce(helperOf(content.credHelpers, registry), registry)) ??
-        entryOf(content.auths, registry, path, file) ??
-        (await this.#askOnce(helperName(content.credsStore), registry));
+        (await this.#askOnce(helperOf(file.credHelpers, registry), registry)) ??
+        entryOf(file, `${registry}/${path}`) ??
+        (await this.#askOnce(helperName(file.credsStore), registry));
       if (found !== undefined) {
         return found;
       }
@@ -160,7 +163,14 @@ async function readAuthFile(path: string): Promise<AuthFile> {
       `the file of registry credentials ${path} is no JSON object such as {"auths": {…}}`,
     );
   }
-  return { path, content };
+  const { auths, credHelpers, credsStore } = content;
+  const entries = Object.entries(isRecord(auths) ? auths : {});
+  return {
+    path,
+    entries: new Map(entries.map(([key, entry]) => [nameOf(key), { key, entry }])),
+    credHelpers,
+    credsStore,
+  };
 }
 
 function isMissing(error: unknown): boolean {
@@ -169,22 +179,11 @@ function isMissing(error: unknown): boolean {
 }
 
 /** The entry for the whole path, for a part of it, or for the registry: Podman has all of them. */
-function entryOf(
-  auths: unknown,
-  registry: string,
-  path: string,
-  file: string,
-): Credential | undefined {
-  if (!isRecord(auths)) {
-    return undefined;
-  }
-  const entries = new Map(
-    Object.entries(auths).map(([key, entry]) => [nameOf(key), { key, entry }]),
-  );
-  let name = `${registry}/${path}`;
+function entryOf({ path, entries }: AuthFile, repository: string): Credential | undefined {
+  let name = repository;
   for (;;) {
     const found = entries.get(name);
-    const credential = found && credentialOf(found.entry, `${file}, ${found.key}`);
+    const credential = found && credentialOf(found.entry, `${path}, ${found.key}`);
     const slash = name.lastIndexOf('/');
     if (credential !== undefined || slash < 0) {
       return credential;

@@ -33,6 +33,8 @@ export interface CallerSettings {
 export interface Call {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
+  /** The header of that name, for the origin that is asked alone. */
+  readonly authorization?: string | undefined;
   /** Of a POST. */
   readonly body?: string;
   /** Of the answer. */
@@ -83,12 +85,13 @@ export class HttpCaller {
 
   /** Follows redirects; only the origin that is asked for sees the credentials. */
   async call(start: URL, call: Call): Promise<Answer> {
-    const { authorization, ...others } = call.headers;
     let url = start;
     for (let redirects = 0; redirects <= REDIRECT_LIMIT; redirects += 1) {
       const isStart = url.origin === start.origin;
-      const headers = isStart && authorization !== undefined ? call.headers : others;
-      const answer = await this.#patiently(url, { ...call, headers });
+      const answer = await this.#patiently(
+        url,
+        isStart ? call : { ...call, authorization: undefined },
+      );
       const { location } = answer.headers;
       const isRedirect = REDIRECTS.includes(answer.status) && location !== undefined;
       if (!isRedirect || call.method === 'POST') {
@@ -161,8 +164,13 @@ export class HttpCaller {
   }
 
   async #send(url: URL, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
-    const { method, headers, body } = call;
-    const options = { method, headers: { ...headers, 'accept-encoding': 'identity' }, signal };
+    const { method, authorization, body } = call;
+    const headers = {
+      ...call.headers,
+      ...(authorization !== undefined && { authorization }),
+      'accept-encoding': 'identity',
+    };
+    const options = { method, headers, signal };
     const request =
       url.protocol === 'http:'
         ? httpRequest(url, { ...options, agent: this.#http })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { RewriterError } from '../core/errors.ts';
 import { type ImageManifest, readManifest } from '../core/image-manifest.ts';
 import { isRecord, parseJson } from '../core/json-path.ts';
-import { DOCKER_HUB, type Reference } from '../core/reference.ts';
+import { algorithmOf, DOCKER_HUB, type Reference } from '../core/reference.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credential, Credentials } from './credentials.ts';
 import { type Answer, type Call, failed, type HttpCaller, place } from './http-caller.ts';
@@ -179,9 +179,8 @@ export class RegistryClient {
     const headers = {
       'user-agent': CLIENT_ID,
       accept: url.pathname.includes('/manifests/') ? MANIFEST_TYPES : '*/*',
-      ...(authorization !== undefined && { authorization }),
     };
-    return this.#caller.call(url, { method, headers, maxBytes: MANIFEST_LIMIT });
+    return this.#caller.call(url, { method, headers, authorization, maxBytes: MANIFEST_LIMIT });
   }
 
   /** The header that answers the challenges; undefined where there are no credentials to answer with. */
@@ -256,10 +255,8 @@ export class RegistryClient {
     }
     return this.#caller.call(url, {
       method: 'GET',
-      headers: {
-        ...headers,
-        ...(credential?.kind === 'password' && { authorization: basic(credential) }),
-      },
+      headers,
+      authorization: credential?.kind === 'password' ? basic(credential) : undefined,
       maxBytes: TOKEN_LIMIT,
     });
   }
@@ -285,7 +282,7 @@ function manifestOf({ bytes, url }: Answer): ImageManifest {
 }
 
 function checkDigest({ bytes, url }: Answer, digest: string): void {
-  const found = hashOf(digest.slice(0, digest.indexOf(':')), bytes);
+  const found = hashOf(algorithmOf(digest), bytes);
   if (found !== digest) {
     throw failed(`${place(url)} answers with other bytes, of ${found}`);
   }

@@ -67,6 +67,17 @@ async function faultsOf(target: MapTarget, client?: RegistryClient): Promise<str
   return faults.map(({ code, message }) => `${code} ${message}`);
 }
 
+/** Answers so many requests in this way, and those after them as usual. */
+function answerFirst(count: number, answer: (response: ServerResponse) => void): void {
+  let left = count;
+  registry.intercept = (_, response) => {
+    if (left === 0) return undefined;
+    left -= 1;
+    answer(response);
+    return true;
+  };
+}
+
 describe('an image target', () => {
   it('is good where its tag, or its digest, or both are in the registry', async () => {
     const digest = registry.putImage('team/app', '1');
@@ -350,13 +361,7 @@ describe('a registry that is ill', () => {
 
   it('is asked again after as long as it says', async () => {
     registry.putImage('team/app', '1');
-    let busy = 2;
-    registry.intercept = (_, response) => {
-      if (busy === 0) return undefined;
-      busy -= 1;
-      response.writeHead(429, { 'retry-after': '0' }).end();
-      return true;
-    };
+    answerFirst(2, (response) => response.writeHead(429, { 'retry-after': '0' }).end());
     const begun = performance.now();
     expect(await faultsOf(targetOf('team/app:1'))).toEqual([]);
     // By itself it would wait for three.
@@ -365,21 +370,12 @@ describe('a registry that is ill', () => {
 
   it('is asked again where it breaks off', async () => {
     registry.putImage('team/app', '1');
-    let breaks = 1;
-    registry.intercept = (_, response) => {
-      if (breaks === 0) return undefined;
-      breaks -= 1;
-      response.destroy();
-      return true;
-    };
+    answerFirst(1, (response) => response.destroy());
     expect(await faultsOf(targetOf('team/app:1'))).toEqual([]);
   });
 
   it('fails the target where it stays ill', async () => {
-    registry.intercept = (_, response) => {
-      response.writeHead(503, { 'retry-after': '0' }).end();
-      return true;
-    };
+    answerFirst(Infinity, (response) => response.writeHead(503, { 'retry-after': '0' }).end());
     expect(await faultsOf(targetOf('team/app:1'))).toEqual([
       `TARGET_REGISTRY_FAILED http://${registry.host}/v2/team/app/manifests/1 answers 503`,
     ]);
@@ -413,10 +409,7 @@ describe('a registry that is ill', () => {
   it('is not given up for one hiccup that many see at one time', async () => {
     registry.putImage('team/app', '1');
     const client = await clientOf();
-    registry.intercept = (_, response) => {
-      response.destroy();
-      return true;
-    };
+    answerFirst(Infinity, (response) => response.destroy());
     await Promise.all(Array.from({ length: 8 }, () => faultsOf(targetOf('team/app:1'), client)));
     registry.intercept = () => undefined;
     expect(await faultsOf(targetOf('team/app:1'), client)).toEqual([]);

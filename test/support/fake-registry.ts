@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   createServer as createHttpServer,
@@ -10,6 +9,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Issued } from './certificates.ts';
+import { sha256 } from './digests.ts';
 
 export const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
@@ -35,8 +35,8 @@ interface Stored {
   readonly bytes: Buffer;
 }
 
-export function digestOfBytes(bytes: Uint8Array | string): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+function digestOfBytes(bytes: Uint8Array): string {
+  return `sha256:${sha256(bytes)}`;
 }
 
 /** A registry on loopback that speaks as much of the distribution specification as reading needs. */
