@@ -265,7 +265,7 @@ export const ERROR_CODES = {
   },
   MANIFEST_NOT_YAML: {
     meaning:
-      'A document of a file cannot be read: a fault of syntax, a key that stands twice, an alias without its anchor, or a merge key that readers resolve in several ways.',
+      'A document of a file cannot be read: a fault of syntax, a key that stands twice, an alias without its anchor, a merge key that readers resolve in several ways, or more than 32 MiB.',
     remedy:
       'Correct the line and column that the message names; render a Helm template before it is rewritten. Nothing was written.',
   },

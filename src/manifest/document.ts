@@ -84,8 +84,15 @@ export function splitDocuments(text: string): { source: string; offset: number }
   return pieces;
 }
 
+/** Characters of one document. The library takes some 60 to 120 bytes of memory for each. */
+const DOCUMENT_LIMIT = 32 * 1024 * 1024;
+
 /** Reads one document; never throws. */
 export function readDocument(source: string): ManifestDocument | { readonly fault: DocumentFault } {
+  if (source.length > DOCUMENT_LIMIT) {
+    const message = `the document has ${source.length} characters, and the limit is ${DOCUMENT_LIMIT}; give the items of a List as documents of their own, as \`jq '.items[]'\` prints them`;
+    return { fault: { offset: 0, message } };
+  }
   const document = parseDocument(source, {
     merge: true,
     // The library compares each key with all others of its map; `checkMap` looks them up.

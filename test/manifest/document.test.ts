@@ -90,6 +90,13 @@ describe('readDocument', () => {
     expect(faultOf(source)).toMatch(fault);
   });
 
+  it('refuses a document for which the memory may not last, before it is read', () => {
+    const source = `a: ${'b'.repeat(32 * 1024 * 1024)}\n`;
+    expect(faultOf(source)).toMatch(
+      /^0 the document has 33554436 characters, and the limit is 33554432; .* `jq '\.items\[\]'`/,
+    );
+  });
+
   /** Ten lines, each of nine aliases of the line before: 3.4 thousand million values. */
   const laughs = (line: (aliases: string) => string): string =>
     Array.from({ length: 10 }, (_, index) => {
