@@ -146,7 +146,8 @@ export async function loadSettings(options: PolicyOptions): Promise<PolicySettin
   }
   const map = new CachedMap({
     source: isInput ? createInputSource() : createSource(config.imageMap, environment()),
-    settings: mapSettings(config),
+    // The cache is that of the webhook, which holds its guards over a restart: whoever only asks leaves it alone.
+    settings: { ...mapSettings(config), cache: undefined },
     observer: SILENT,
   });
   await map.refresh();

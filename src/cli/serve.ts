@@ -152,7 +152,7 @@ function handleSignals(
 ): void {
   process.on('SIGHUP', () => {
     void runtime.reload();
-    void runtime.map?.refresh();
+    void runtime.map?.refreshAnew();
   });
   // SIGHUP asks for a refresh, not for the end; a start that failed has nothing to drain.
   closeWithGrace(

@@ -8,6 +8,7 @@ import type { SelfManagedCertificate } from '../kube/self-managed-certificate.ts
 import type { EventLog } from '../log.ts';
 import { systemClock } from '../clock.ts';
 import { watchFiles } from '../files/watch-file.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { checkCertificate, loadCertificate, readClientCA, type ServingCertificate } from './tls.ts';
 
 type TlsConfig = Config['server']['tls'];
@@ -37,9 +38,10 @@ export function fileCertificates(tls: TlsConfig, log: EventLog): CertificateSour
     first: () => loadCertificate(tls),
     watch(onChange) {
       const files = [certFile, keyFile, ...(clientCAFile === '' ? [] : [clientCAFile])];
-      stopWatching = watchFiles(files, () => {
-        loadCertificate(tls).then(onChange, (error: unknown) => logRefusal(log, error));
-      });
+      const load = oneAtATime(() =>
+        loadCertificate(tls).then(onChange, (error: unknown) => logRefusal(log, error)),
+      );
+      stopWatching = watchFiles(files, () => void load());
     },
     isTrusted: () => true,
     stop() {
@@ -65,7 +67,7 @@ export function selfManagedCertificates(
   let keeper: SelfManagedCertificate | undefined;
   let stopWatching: (() => void) | undefined;
   /** What was issued last, with the authority for clients as it is now. */
-  const serveIssued = async (): Promise<void> => {
+  const serveIssued = oneAtATime(async (): Promise<void> => {
     if (issued === undefined) return;
     try {
       const clientCA = await readClientCA(clientCAFile);
@@ -74,7 +76,7 @@ export function selfManagedCertificates(
     } catch (error) {
       logRefusal(log, error);
     }
-  };
+  });
   const start = async (): Promise<void> => {
     const [{ SelfManagedCertificate: Keeper }, cluster] = await Promise.all([
       import('../kube/self-managed-certificate.ts'),

@@ -12,6 +12,7 @@ import { forgetMap, type Metrics } from '../metrics.ts';
 import { CachedMap, type MapObserver } from '../source/cached-map.ts';
 import { mapSettings } from '../source/map-settings.ts';
 import type { MapSource } from '../source/source.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 
 const LOGGED_FAULTS = 10;
 
@@ -29,6 +30,8 @@ export interface RuntimeOptions {
  */
 export class Runtime {
   readonly #options: RuntimeOptions;
+  /** What stays as it was at the start, whatever the file says by now. */
+  readonly #fixed: string;
   #config: Config;
   #configText: string;
   /** Undefined outside of map mode. */
@@ -41,6 +44,7 @@ export class Runtime {
     this.#options = options;
     this.#configText = text;
     this.#config = config;
+    this.#fixed = fixedPart(config);
     this.#source = openSource(options, config);
   }
 
@@ -79,23 +83,26 @@ export class Runtime {
 
   /** Reads the configuration again and takes it into use if it is good and new. Never rejects. */
   async reload(): Promise<void> {
+    const change = await this.#takeFile();
+    await change?.applied;
+  }
+
+  /** Takes what the file says by now; its map may take a while, in which the file may change again. */
+  readonly #takeFile = oneAtATime(async (): Promise<{ applied: Promise<void> } | undefined> => {
     const { path, log, metrics } = this.#options;
     try {
       const text = await this.#options.readConfig();
       if (text === this.#configText && this.#configError === undefined) {
-        return;
+        return undefined;
       }
       const next = checkConfig(text, path);
       // Before anything is replaced: a source that cannot be opened is a bad edit, too.
       const source = openSource(this.#options, next);
-      const needsRestart =
-        JSON.stringify([next.server, next.ops]) !==
-        JSON.stringify([this.#config.server, this.#config.ops]);
       this.#configText = text;
       this.#config = next;
       this.#source = source;
       this.#configError = undefined;
-      if (needsRestart) {
+      if (fixedPart(next) !== this.#fixed) {
         log.write('warn', 'config.restart-needed', { path });
       }
     } catch (error) {
@@ -104,10 +111,10 @@ export class Runtime {
       metrics.configLoads.inc({ result: 'rejected' });
       const { message, faults } = refusal;
       log.write('error', 'config.rejected', { path, error: message, faults });
-      return;
+      return undefined;
     }
-    await this.#apply();
-  }
+    return { applied: this.#apply() };
+  });
 
   async #apply(): Promise<void> {
     const { path, log, metrics } = this.#options;
@@ -218,6 +225,11 @@ function openSource(
   { procurement, imageMap }: Config,
 ): MapSource | undefined {
   return procurement === 'map' ? createSource(imageMap) : undefined;
+}
+
+/** The part of a configuration that is in use from the start to the end. */
+function fixedPart({ server, ops }: Config): string {
+  return JSON.stringify([server, ops]);
 }
 
 function asConfigError(error: unknown): RewriterError {

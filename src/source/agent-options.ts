@@ -1,6 +1,9 @@
 import type { AgentOptions } from 'node:https';
 
-/** Milliseconds without a byte. Node.js waits for ever for a proxy that takes a connection and does not answer. */
+/**
+ * Milliseconds that a proxy may be silent before it has opened the way: Node.js would wait for it for ever.
+ * A store that is silent is given up by the signal of each request.
+ */
 const SILENCE_LIMIT = 60_000;
 
 /** How all sources connect; `env` is where the standard proxy variables are looked up. */

@@ -107,6 +107,8 @@ export class CachedMap {
   /** Counts reconfigurations: a read that began before the latest one is thrown away. */
   #generation = 0;
   #inFlight: Promise<void> | undefined;
+  /** The read that follows the one in flight, where somebody knows of something newer. */
+  #next: Promise<void> | undefined;
   #cancelTimer: (() => void) | undefined;
   #stopWatching: (() => void) | undefined;
   #isRunning = false;
@@ -180,6 +182,21 @@ export class CachedMap {
     return this.#inFlight;
   }
 
+  /**
+   * Reads what is there by now: a read in flight may have begun before that, so another one follows it.
+   * Never rejects.
+   */
+  refreshAnew(): Promise<void> {
+    if (this.#inFlight === undefined) {
+      return this.refresh();
+    }
+    this.#next ??= this.#inFlight.then(() => {
+      this.#next = undefined;
+      return this.#isRunning ? this.refresh() : undefined;
+    });
+    return this.#next;
+  }
+
   /** Takes another source or other settings and reads at once. The map in use stays until a good one is read. */
   async reconfigure(source: MapSource, settings: CachedMapSettings): Promise<void> {
     const replaced = this.#source;
@@ -201,7 +218,7 @@ export class CachedMap {
 
   #watch(): void {
     this.#stopWatching?.();
-    this.#stopWatching = this.#source.watch?.(() => void this.refresh());
+    this.#stopWatching = this.#source.watch?.(() => void this.refreshAnew());
   }
 
   #scheduleNext(): void {

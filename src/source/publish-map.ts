@@ -20,7 +20,7 @@ export interface PublishRequest {
   readonly text: string;
   readonly map: ImageMap;
   readonly maxBytes: number;
-  /** Milliseconds that each read may take. */
+  /** Milliseconds that each read and each write may take. */
   readonly timeout: number;
   readonly signKey: KeyObject | undefined;
   readonly allowShrink: boolean;
@@ -128,7 +128,7 @@ export interface SignatureRequest {
   /** The map that stands there. */
   readonly bytes: Uint8Array;
   readonly signKey: KeyObject;
-  /** Milliseconds that each read may take. */
+  /** Milliseconds that each read and each write may take. */
   readonly timeout: number;
 }
 
@@ -165,8 +165,9 @@ type Reader = Pick<PublishRequest, 'store' | 'timeout'>;
  * Writes an object over the version that was read. Where the answer to a write is lost, the SDK writes
  * again and is told that somebody else was first; the bytes that are there say who it was.
  */
-async function write(reader: Reader, put: PutRequest): Promise<PutResult> {
-  const written = await reader.store.put(put);
+async function write(reader: Reader, put: Omit<PutRequest, 'signal'>): Promise<PutResult> {
+  const signal = AbortSignal.timeout(reader.timeout);
+  const written = await reader.store.put({ ...put, signal });
   if (written.kind === 'written') {
     return written;
   }

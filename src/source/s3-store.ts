@@ -44,6 +44,7 @@ export interface PutRequest {
   readonly contentType: string;
   /** The version to replace; undefined: there must be none. */
   readonly replaces: string | undefined;
+  readonly signal: AbortSignal;
 }
 
 export type PutResult =
@@ -125,7 +126,7 @@ export class S3Store {
     }
   }
 
-  async put({ key, bytes, contentType, replaces }: PutRequest): Promise<PutResult> {
+  async put({ key, bytes, contentType, replaces, signal }: PutRequest): Promise<PutResult> {
     const command = new PutObjectCommand({
       Bucket: this.#bucket,
       Key: key,
@@ -135,7 +136,7 @@ export class S3Store {
       ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: quote(replaces) }),
     });
     try {
-      const { ETag, VersionId } = await this.#client.send(command);
+      const { ETag, VersionId } = await this.#client.send(command, { abortSignal: signal });
       return { kind: 'written', etag: unquote(ETag ?? ''), versionId: VersionId };
     } catch (error) {
       // 409: another conditional write was under way; 404: what should be replaced is gone.
@@ -143,7 +144,10 @@ export class S3Store {
       if (isLost) {
         return { kind: 'lost' };
       }
-      throw describeS3Error(error, this.location(key), PUT_WORDS);
+      const location = this.location(key);
+      throw signal.aborted
+        ? unansweredError(location)
+        : describeS3Error(error, location, PUT_WORDS);
     }
   }
 
@@ -170,6 +174,13 @@ export class S3Store {
       { name: 'boundErrors', step: 'deserialize', priority: 'low' },
     );
   }
+}
+
+function unansweredError(location: string): RewriterError {
+  return new RewriterError(
+    'MAP_TIMEOUT',
+    `${location} was sent and not answered within imageMap.timeout, so it may be written or not; run the command again, which finds out`,
+  );
 }
 
 /** A longer body is no error of S3's own, and as good as none: then the status alone counts. */

@@ -111,6 +111,31 @@ function expectRefusal(finished: Finished | undefined, reason: string): void {
   expect(stderr).toMatch(new RegExp(`\\[${reason}\\]\\n$`));
 }
 
+describe('a store that takes a write and never answers', () => {
+  it.each([
+    ['publish', ['-', MAP_URL]],
+    ['sign', [MAP_URL]],
+  ])('ends map %s, which does not know what became of it', async (command, paths) => {
+    await using place = await Place.create();
+    place.store.put(PATH, JSON.stringify(ONE));
+    await using gate = await PutGate.start(place.store.url, () => new Promise(() => undefined));
+    const config = await place.workspace.write(
+      'config.yaml',
+      `apiVersion: sdr-image-rewriter/v1\nprocurement: public\nimageMap: {timeout: 1s, s3: {region: eu-west-1, endpoint: "${gate.url}", forcePathStyle: true}}\n`,
+    );
+    const { privateKey } = await writeKeyPair(place.workspace);
+    const key = command === 'sign' ? ['--key', privateKey] : [];
+    const finished = await runProgram(
+      ['map', command, ...paths, '--config', config, ...key],
+      JSON.stringify(TWO),
+    );
+    expectRefusal(finished, 'MAP_TIMEOUT');
+    expect(finished.stderr).toMatch(
+      /image-map\.json\S* was sent .* written or not; run the command/,
+    );
+  });
+});
+
 describe('map publish', () => {
   it('writes a first map with the serial 1, where there is none', async () => {
     await using place = await Place.create();
@@ -333,7 +358,7 @@ describe('map publish', () => {
         [ONE, 1],
         [TWO, 2],
       ] as const) {
-        const result = resultOf(await place.publish(map, ['--sign-key', privateKey]));
+        const result = resultOf(await place.publish(map, ['--key', privateKey]));
         expect(result).toMatchObject({
           result: 'published',
           serial,
@@ -456,7 +481,7 @@ describe('two map publish at once', () => {
   it('signed: the map of the winner has a signature that fits', async () => {
     await using place = await Place.create();
     const { privateKey, publicPem } = await writeKeyPair(place.workspace);
-    const signed = ['--sign-key', privateKey];
+    const signed = ['--key', privateKey];
     await place.publish(ONE, signed);
     await using gate = await PutGate.start(place.store.url, barrier(2));
     const maps = ['b', 'c'].map((name) => ({
@@ -490,7 +515,7 @@ describe('map publish --sign-key', () => {
     for (let number = 1; number <= 7; number += 1) {
       place.store.forgetRequests();
       const map = { 'atlanhq/a:1': `r.example/a:${number}` };
-      expect(resultOf(await place.publish(map, ['--sign-key', privateKey]))).toMatchObject({
+      expect(resultOf(await place.publish(map, ['--key', privateKey]))).toMatchObject({
         result: 'published',
         serial: number,
       });
@@ -505,7 +530,7 @@ describe('map publish --sign-key', () => {
   it('is needed over a signed map', async () => {
     await using place = await Place.create();
     const { privateKey } = await writeKeyPair(place.workspace);
-    await place.publish(ONE, ['--sign-key', privateKey]);
+    await place.publish(ONE, ['--key', privateKey]);
     place.store.forgetRequests();
     expectRefusal(await place.publish(TWO), 'MAP_SIGNATURE_REQUIRED');
     expect(place.writes).toEqual([]);
@@ -546,7 +571,7 @@ describe('map publish --sign-key', () => {
   it('publishes what a reader with the public key resolves by', async () => {
     await using place = await Place.create();
     const { privateKey, publicKey } = await writeKeyPair(place.workspace);
-    await place.publish(ONE, ['--sign-key', privateKey]);
+    await place.publish(ONE, ['--key', privateKey]);
     const publisher = await readFile(await place.config(), 'utf8');
     const config = await place.workspace.write(
       'reader.yaml',

@@ -27,6 +27,28 @@ async function targetOf(args: string): Promise<unknown> {
   return (await resolutions(args))[0]?.target;
 }
 
+/** The image of the examples is decided in each; every command that reads a map does so in one way. */
+describe('the cache of the webhook', () => {
+  it.each([
+    ['resolve', 'atlanhq/a:1'],
+    ['rewrite', 'examples/manifests/docker-compose.yaml'],
+    ['export', 'registries.conf'],
+  ])('is not touched by %s, since it holds the guards of the webhook', async (command, input) => {
+    await using workspace = await Workspace.create();
+    const cacheFile = await workspace.write('image-map.json', 'what the webhook wrote');
+    const map = await workspace.write('map.json', '{"atlanhq/": "registry.corp.example/atlan/"}');
+    const config = await workspace.write(
+      'config.yaml',
+      `apiVersion: sdr-image-rewriter/v1\nprocurement: map\nimageMap: {url: "file://${map}", cacheFile: "${cacheFile}"}\n`,
+    );
+    const args = command === 'export' ? [command, input] : [command];
+    const files = command === 'export' ? [] : [input];
+    const { code, stderr } = await runProgram([...args, '--config', config, ...files]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(readFileSync(cacheFile, 'utf8')).toBe('what the webhook wrote');
+  });
+});
+
 describe('resolve', () => {
   it('reads no configuration of two documents, with --base as well as without', async () => {
     await using workspace = await Workspace.create();

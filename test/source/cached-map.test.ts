@@ -351,10 +351,42 @@ describe('a cached map', () => {
     await map.start();
     const release = source.hold();
     const reads = [map.refresh(), map.refresh(), map.refresh()];
-    source.onChange?.();
     await turn();
     release();
     await Promise.all(reads);
+    expect(source.requests).toHaveLength(2);
+  });
+
+  it('reads once more where the source changed while it was read, however often', async () => {
+    const { map, source, serial } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    source.put(documentOf(2));
+    const release = source.hold();
+    const read = map.refresh();
+    await turn();
+    source.put(documentOf(3));
+    source.onChange?.();
+    source.onChange?.();
+    const again = map.refreshAnew();
+    release();
+    await read;
+    expect(serial()).toBe(2);
+    await again;
+    expect([serial(), source.requests.length]).toEqual([3, 3]);
+  });
+
+  it('reads no more where it was stopped while the source changed', async () => {
+    const { map, source } = benchOf();
+    source.put(documentOf(1));
+    await map.start();
+    const release = source.hold();
+    void map.refresh();
+    const again = map.refreshAnew();
+    await turn();
+    map.stop();
+    release();
+    await again;
     expect(source.requests).toHaveLength(2);
   });
 

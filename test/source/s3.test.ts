@@ -520,6 +520,7 @@ describe('S3Store', () => {
         bytes: bytesOfText(text),
         contentType: 'application/json',
         replaces,
+        signal: AbortSignal.timeout(10_000),
       });
     const first = await put('one', undefined);
     expect(first).toMatchObject({ kind: 'written', versionId: 'v1' });
@@ -543,7 +544,13 @@ describe('S3Store', () => {
     const signal = AbortSignal.timeout(10_000);
     const present = await store.get({ key, maxBytes: 100, signal });
     const replaces = present.kind === 'found' ? present.etag : undefined;
-    const put = { key, bytes: bytesOfText('two'), contentType: 'application/json', replaces };
+    const put = {
+      key,
+      bytes: bytesOfText('two'),
+      contentType: 'application/json',
+      replaces,
+      signal,
+    };
     expect(await store.put(put)).toMatchObject({ kind: 'written' });
     expect(server.requests.at(-1)?.headers['if-match']).toBe('W/"1"');
     store.close();

@@ -1,0 +1,90 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { createEventLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { Runtime } from '../../src/server/runtime.ts';
+
+function configOf(base: string, port = 8443): string {
+  return `apiVersion: sdr-image-rewriter/v1
+procurement: prefix
+containerRegistryBase: ${base}
+server: {port: ${port}}
+`;
+}
+
+let events: string[] = [];
+beforeEach(() => {
+  events = [];
+});
+
+/** A runtime whose file is read by `readConfig`. */
+function start(readConfig: () => Promise<string>): Promise<Runtime> {
+  const stream = {
+    write: (line: string) => {
+      events.push((JSON.parse(line) as { event: string }).event);
+    },
+  };
+  return Runtime.create({
+    path: 'config.yaml',
+    readConfig,
+    createSource: () => {
+      throw new Error('there is no map in these tests');
+    },
+    log: createEventLog('info', { stream }),
+    metrics: createMetrics(),
+  });
+}
+
+function targetOf(runtime: Runtime): unknown {
+  const decision = runtime.policy?.decide('docker.io/atlanhq/a:1');
+  return decision?.outcome === 'rewritten' ? decision.target : decision;
+}
+
+describe('a configuration that changes while it is read', () => {
+  it('is in use as it was read last, however long an earlier read takes', async () => {
+    let text = configOf('one.example');
+    let gate = Promise.resolve();
+    const runtime = await start(async () => {
+      const now = text;
+      await gate;
+      return now;
+    });
+    await runtime.start();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    gate = promise.then(() => undefined);
+    text = configOf('two.example');
+    const first = runtime.reload();
+    gate = Promise.resolve();
+    text = configOf('three.example');
+    const second = runtime.reload();
+    resolve(undefined);
+    await Promise.all([first, second]);
+    expect(targetOf(runtime)).toBe('three.example/atlanhq/a:1');
+  });
+
+  it('is told of once, however many ask for it', async () => {
+    let text = configOf('one.example');
+    const runtime = await start(() => Promise.resolve(text));
+    await runtime.start();
+    text = configOf('two.example');
+    await Promise.all([runtime.reload(), runtime.reload(), runtime.reload()]);
+    expect(events).toEqual(['config.loaded', 'config.loaded']);
+  });
+});
+
+describe('what only a restart changes', () => {
+  it('is told of as long as the file differs from what the process began with', async () => {
+    let text = configOf('one.example');
+    const runtime = await start(() => Promise.resolve(text));
+    await runtime.start();
+    const eventsOf = async (next: string): Promise<string[]> => {
+      events = [];
+      text = next;
+      await runtime.reload();
+      return events;
+    };
+    const [pending, loaded] = [['config.restart-needed', 'config.loaded'], ['config.loaded']];
+    expect(await eventsOf(configOf('one.example', 9443))).toEqual(pending);
+    expect(await eventsOf(configOf('two.example', 9443))).toEqual(pending);
+    expect(await eventsOf(configOf('two.example'))).toEqual(loaded);
+  });
+});
