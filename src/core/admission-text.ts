@@ -10,6 +10,8 @@ const WARNINGS_LIMIT = 20;
 const WARNING_START = 'sdr-image-rewriter: ';
 /** Characters of a label that are shown however long the image is. */
 const LABEL_LEAST = 24;
+/** The longest that a pod can have, whose names are checked after this. */
+const LABEL_MOST = 100;
 const SUMMARY_LIMIT = 2048;
 const DENIED_NAMED = 5;
 
@@ -101,7 +103,7 @@ export function denialMessage(verdicts: readonly ImageVerdict[], { map }: Policy
     if (count <= DENIED_NAMED) {
       const reason = REASONS[decision.reason];
       named.push(
-        `${imageLabel(image)} wants ${canonicalText(decision.reference)} (${decision.reason}: ${reason})`,
+        `${cut(printable(imageLabel(image)), LABEL_MOST)} wants ${canonicalText(decision.reference)} (${decision.reason}: ${reason})`,
       );
     }
   }
@@ -132,7 +134,10 @@ function cut(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit - 1).toWellFormed()}…`;
 }
 
-/** A warning travels in an HTTP header, where control characters would make the API server drop it. */
-function printable(text: string): string {
+/**
+ * What is safe to show of a name that nobody has checked yet. A warning travels in an HTTP header, where
+ * control characters would make the API server drop it.
+ */
+export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}|\p{Cs}/gu, '?');
 }

@@ -6,15 +6,16 @@ import {
   annotationOperations,
   BY_MAP,
   imageOperations,
+  originalsOf,
   type PatchOperation,
   pullSecretOperations,
   type Rewrite,
 } from './patch.ts';
 import { imageLabel, listPodImages, type PodImage } from './pod-images.ts';
-import type { MapIdentity, Policy } from './policy.ts';
+import type { MapIdentity, Policy, Reason } from './policy.ts';
 import { canonicalText } from './reference.ts';
 import { type ImageVerdict, isUnmapped, type Mode, reasonOf } from './verdict.ts';
-import { denialMessage, mapText, summary, warningsFor } from './admission-text.ts';
+import { denialMessage, mapText, printable, summary, warningsFor } from './admission-text.ts';
 
 /** Why a whole request was left alone. */
 export const REQUEST_REASONS = {
@@ -208,13 +209,26 @@ function buildPatch(
   if (rewrites.length > 0 && policy.annotate) {
     operations.push(...annotationOperations(pod, rewrites, decidedBy(verdicts, policy)));
   }
-  const pullsPublicly = verdicts.some(
-    ({ decision }) => reasonOf(decision) === 'procurement-public',
-  );
-  if (rewrites.length > 0 || pullsPublicly) {
-    operations.push(...pullSecretOperations(pod, policy.imagePullSecrets));
+  const { imagePullSecrets } = policy;
+  if (imagePullSecrets.length > 0 && (rewrites.length > 0 || needsSecrets(pod, verdicts))) {
+    operations.push(...pullSecretOperations(pod, imagePullSecrets));
   }
   return operations;
+}
+
+/** Whether a pod of which nothing is rewritten pulls with our secrets all the same. */
+function needsSecrets(pod: Record<string, unknown>, verdicts: readonly ImageVerdict[]): boolean {
+  const isOf = (reason: Reason) => (verdict: ImageVerdict) => reasonOf(verdict.decision) === reason;
+  if (verdicts.some(isOf('procurement-public'))) {
+    return true;
+  }
+  const mirrored = verdicts.filter(isOf('already-mirrored'));
+  if (mirrored.length === 0) {
+    return false;
+  }
+  // What we rewrote before is ours on reinvocation, and another webhook may have replaced the list since.
+  const originals = originalsOf(pod);
+  return mirrored.some(({ image }) => Object.hasOwn(originals, imageLabel(image)));
 }
 
 function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
@@ -296,7 +310,7 @@ function auditAnnotations(
   if (rewrites.length > 0) {
     annotations.rewritten = summary(
       rewrites,
-      ({ image, target }) => `${imageLabel(image)}: ${image.image} -> ${target}`,
+      ({ image, target }) => `${printable(imageLabel(image))}: ${image.image} -> ${target}`,
     );
   }
   const unmapped = verdicts.filter(isUnmapped);
@@ -304,7 +318,7 @@ function auditAnnotations(
     annotations.unmapped = summary(
       unmapped,
       ({ image, decision: { reference, reason } }) =>
-        `${imageLabel(image)}: ${canonicalText(reference)} (${reason})`,
+        `${printable(imageLabel(image))}: ${canonicalText(reference)} (${reason})`,
     );
   }
   if (map !== undefined && rewrites.length + unmapped.length > 0) {

@@ -306,8 +306,9 @@ export const ERROR_CODES = {
     remedy: 'Nothing, if it passes, since the API server asks again; else check who calls.',
   },
   REVIEW_MEDIA_TYPE: {
-    meaning: 'The request has a content type other than `application/json` (HTTP 415).',
-    remedy: 'Send `content-type: application/json`.',
+    meaning:
+      'The request has a content type other than `application/json`, or a content encoding (HTTP 415).',
+    remedy: 'Send `content-type: application/json`, and the review uncompressed.',
   },
   ROUTE_UNKNOWN: {
     meaning: 'The path or method is not served (HTTP 404).',

@@ -103,6 +103,12 @@ function originalImages(annotation: unknown, rewrites: readonly Rewrite[]): Reco
   return originals;
 }
 
+/** The images that the pod had before this program rewrote them, by label. */
+export function originalsOf({ metadata }: Record<string, unknown>): Record<string, string> {
+  const annotations = isRecord(metadata) ? metadata.annotations : undefined;
+  return readOriginals(isRecord(annotations) ? annotations[ORIGINAL_IMAGES_ANNOTATION] : undefined);
+}
+
 /** Reads the annotation back; anything but an object of strings counts as absent. */
 export function readOriginals(annotation: unknown): Record<string, string> {
   if (typeof annotation !== 'string') {

@@ -116,18 +116,32 @@ function templatesOf(object: KubernetesObject, path: Path): PodTemplate[] {
   if (apiVersion === 'v1' && kind === 'PodTemplate') {
     return [podTemplate(child({ path, value: object }, 'template'))];
   }
-  const isCronJob = apiVersion.startsWith('batch/') && kind === 'CronJob';
-  const template = child(
-    { path, value: object },
-    ...(isCronJob ? ['spec', 'jobTemplate'] : []),
-    'spec',
-    'template',
-  );
-  // Every built-in kind has it here, and so do Rollouts, Knative Services and many others. What is
-  // merged into one, such as a patch for kustomize, may have init containers or volumes only.
-  return IMAGE_FIELDS.some((field) => Array.isArray(child(template, 'spec', field).value))
-    ? [podTemplate(template)]
-    : [];
+  return nestedTemplates({ path, value: object }).map(podTemplate);
+}
+
+/**
+ * The pod templates in a value: `spec.template` of a Deployment and of most others,
+ * `spec.jobTemplate.spec.template` of a CronJob, `spec.replicatedJobs[*].template.spec.template` of a JobSet,
+ * `spec.leaderWorkerTemplate.workerTemplate` of a LeaderWorkerSet, and whatever else a kind calls a template.
+ */
+function nestedTemplates(place: Placed): Placed[] {
+  const { path, value } = place;
+  if (Array.isArray(value)) {
+    return elements(place).flatMap(nestedTemplates);
+  }
+  if (!isRecord(value)) {
+    return [];
+  }
+  const name = path.at(-1);
+  if (typeof name === 'string' && name.endsWith('emplate') && isPodTemplate(place)) {
+    return [place];
+  }
+  return Object.keys(value).flatMap((key) => nestedTemplates(child(place, key)));
+}
+
+/** What is merged into one, such as a patch for kustomize, may have init containers or volumes only. */
+function isPodTemplate(place: Placed): boolean {
+  return IMAGE_FIELDS.some((field) => Array.isArray(child(place, 'spec', field).value));
 }
 
 function podTemplate({ path, value }: Placed): PodTemplate {

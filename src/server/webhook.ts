@@ -46,6 +46,7 @@ const MODES: ReadonlyMap<string, Mode> = new Map([
 const STATUSES: ReadonlyMap<ErrorCode, number> = new Map([
   ['CLIENT_UNAUTHORIZED', 403],
   ['REVIEW_TOO_LARGE', 413],
+  ['REVIEW_MEDIA_TYPE', 415],
   ['SERVER_BUSY', 503],
 ]);
 
@@ -124,6 +125,9 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     return failure(status, code, message, { detail });
   };
 
+  const clientFaultOf = ({ socket }: IncomingMessage): RewriterError | undefined =>
+    clients && clientFault(socket, clients.subjects);
+
   const refusePlain = async (
     request: IncomingMessage,
     response: ServerResponse,
@@ -135,8 +139,7 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
 
   const answerPlain = (request: IncomingMessage, response: ServerResponse): boolean => {
     const mode = modeOfPlain(request);
-    const isRefused = clients !== undefined && clientFault(request.socket, clients.subjects);
-    if (mode === undefined || isRefused) {
+    if (mode === undefined || clientFaultOf(request) !== undefined) {
       return false;
     }
     receiveBody(request, memory, {
@@ -173,6 +176,11 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     forceCloseConnections: 'idle',
     logger: false,
     schemaController: WITHOUT_SCHEMAS,
+    // A path that cannot be decoded, which no hook and no handler for errors is told of.
+    frameworkErrors: (error, request, reply) => {
+      const fault = clientFaultOf(request.raw);
+      void send(reply, fault === undefined ? fail(error, request) : refuse(fault));
+    },
   });
   // Fastify's own parser refuses pods with a label named __proto__; ours leaves the body to the core.
   app.removeAllContentTypeParsers();
@@ -197,11 +205,9 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     done();
   });
 
-  if (clients !== undefined) {
-    app.addHook('onRequest', (request, _reply, done) => {
-      done(clientFault(request.raw.socket, clients.subjects));
-    });
-  }
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(clientFaultOf(request.raw) ?? encodingFault(request));
+  });
   const answerOther = (request: FastifyRequest, reply: FastifyReply, mode: Mode): FastifyReply => {
     const body = Buffer.isBuffer(request.body) ? request.body : NO_BODY;
     return send(reply, answer(body, mode, performance.now()));
@@ -227,6 +233,7 @@ function modeOfPlain({ method, url = '', headers }: IncomingMessage): Mode | und
   const isPlain =
     method === 'POST' &&
     headers['content-type'] === JSON_TYPE &&
+    headers['content-encoding'] === undefined &&
     Number(headers['content-length']) <= BODY_LIMIT;
   if (!isPlain) {
     return undefined;
@@ -251,6 +258,17 @@ function describeError(error: FastifyError, request: FastifyRequest): ErrorAnswe
   return status < 500
     ? { status, code: 'REVIEW_INVALID', message: error.message }
     : { status: 500, code: 'INTERNAL', message: error.message };
+}
+
+/** A compressed body is not read: it could grow without bound. */
+function encodingFault({ headers }: FastifyRequest): RewriterError | undefined {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  return encoding.toLowerCase() === 'identity'
+    ? undefined
+    : new RewriterError(
+        'REVIEW_MEDIA_TYPE',
+        `the content encoding is ${JSON.stringify(encoding.slice(0, 80))}; send the review uncompressed`,
+      );
 }
 
 function clientFault(socket: Socket, subjects: readonly string[]): RewriterError | undefined {

@@ -158,6 +158,17 @@ describe('denialMessage', () => {
     expect(message).not.toContain('undefined');
   });
 
+  it('shows of a name that nobody has checked what is safe to show', () => {
+    const name = `\u001b[31m${'x'.repeat(500)}`;
+    const verdicts = verdictsOn(['atlanhq/app:1']).map(({ image, decision }) => ({
+      image: { ...image, name },
+      decision,
+    }));
+    expect(denialMessage(verdicts, policyOf())).toMatch(
+      /^sdr-image-rewriter: containers\/\?\[31mx{70,90}… wants docker\.io/,
+    );
+  });
+
   it('names five images and counts the rest', () => {
     const images = Array.from({ length: 9 }, (_, index) => `atlanhq/app-${index}:1`);
     const message = denialMessage(verdictsOn(images), policyOf());

@@ -603,6 +603,18 @@ describe('the annotations', () => {
     expect(valueAt(third, '/spec/imagePullSecrets')).toEqual([{ name: 'corp-registry' }]);
   });
 
+  it('are proof that pull secrets which another webhook took away are ours to put back', () => {
+    const pod = podOf(['atlanhq/a:1', 'nginx']);
+    const ours = patched(pod, patchFor(createReview(pod))) as typeof pod;
+    const spec = { ...ours.spec, imagePullSecrets: [{ name: 'theirs' }] };
+    expect(imageEdits(patchFor(createReview({ ...ours, spec })))).toEqual([
+      'add /spec/imagePullSecrets/-',
+    ]);
+    // Without them, a pod of mirrored images brings its own secrets.
+    const theirs = { ...podOf([`${MIRROR}/atlanhq/a:1`]), spec };
+    expect(patchFor(createReview(theirs))).toEqual([]);
+  });
+
   it('keep the map that decided about the first images when only a prefix decides about the next', () => {
     const policy = policyOf({
       map: mapDocument({

@@ -66,6 +66,29 @@ describe('listWorkloads', () => {
     }
   });
 
+  it.each([
+    ['ScaledJob', { jobTargetRef: { template: { spec: SPEC } } }, 'jobTargetRef.template'],
+    [
+      'JobSet',
+      { replicatedJobs: [{ name: 'w', template: { spec: { template: { spec: SPEC } } } }] },
+      'replicatedJobs[0].template.spec.template',
+    ],
+    [
+      'LeaderWorkerSet',
+      { leaderWorkerTemplate: { workerTemplate: { spec: SPEC } } },
+      'leaderWorkerTemplate.workerTemplate',
+    ],
+    [
+      'AnalysisTemplate',
+      { metrics: [{ provider: { job: { spec: { template: { spec: SPEC } } } } }] },
+      'metrics[0].provider.job.spec.template',
+    ],
+  ])('finds the template of a %s, wherever it has it', (kind, spec, place) => {
+    expect(imagesOf({ apiVersion: 'x.example/v1', kind, spec })).toEqual([
+      `containers/main a:1 $.spec.${place}.spec.containers[0].image`,
+    ]);
+  });
+
   it('finds init containers, ephemeral containers and image volumes, too', () => {
     const spec = {
       containers: [{ name: 'main', image: 'a:1' }],

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import jsonpatch, { type Operation } from 'fast-json-patch';
 import { parseConfig, policySettings } from '../../src/config.ts';
@@ -304,6 +305,43 @@ describe('the webhook over HTTPS', () => {
     expect(got).toBe(code);
     expect(message).not.toBe('');
     expect(rig.recorded.lines.at(-1)).toMatchObject({ event: 'admission', outcome: 'error', code });
+  });
+
+  it('shows nothing of a body that is not JSON, in the answer or in the log', async () => {
+    for (const tail of ['NaN]}', '@]}', "'x']}", '}']) {
+      const body = `{"request":{"args":["--password=hunter2",${tail}`;
+      const answer = await client.send('/mutate', body);
+      expect(answer.status).toBe(400);
+      expect(answer.body).toMatch(/the body is not JSON: [A-Z]/);
+      expect([answer.body, JSON.stringify(rig.recorded.lines.at(-1))].join()).not.toMatch(/unter/);
+    }
+  });
+
+  it('answers a path that cannot be decoded in its own words, and logs it', async () => {
+    const before = rig.recorded.lines.length;
+    const answer = await client.send('/mutate%', '{}');
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'REVIEW_INVALID' });
+    expect(rig.recorded.lines).toHaveLength(before + 1);
+    // The connection is of use after it.
+    expect((await client.send('/mutate', fixture('create-deployment-pod'))).status).toBe(200);
+  });
+
+  it('refuses a compressed body and names its encoding', async () => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    const answer = await client.send(
+      '/mutate',
+      gzipSync(fixture('create-deployment-pod')),
+      headers,
+    );
+    expect(answer.status).toBe(415);
+    expect(JSON.parse(answer.body)).toMatchObject({
+      code: 'REVIEW_MEDIA_TYPE',
+      message: expect.stringContaining('"gzip"') as unknown,
+    });
+    const plain = { ...headers, 'content-encoding': 'identity' };
+    const body = fixture('create-deployment-pod');
+    expect((await client.send('/mutate', body, plain)).status).toBe(200);
   });
 
   it('answers a body over 7 MiB with 413', async () => {
@@ -910,6 +948,7 @@ describe('client certificates', () => {
       if (status !== 200) {
         expect(JSON.parse(body)).toMatchObject({ code: 'CLIENT_UNAUTHORIZED' });
       }
+      expect((await client.send('/mutate%', '{}')).status).toBe(name === 'trusted' ? 400 : 403);
       client.close();
     }
     expect(statuses).toEqual({ trusted: 200, stranger: 403, foreign: 403, nobody: 403 });
