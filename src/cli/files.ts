@@ -184,7 +184,11 @@ export async function replaceFiles(
       const target = await realpath(path);
       // Reached a second time, by a link or by its name, it would look like a file that somebody changed.
       if (prepared.has(target)) continue;
-      const file = { path, before, target, aside: nameAside(target), stats: await stat(target) };
+      const stats = await stat(target);
+      if (!stats.isFile()) {
+        throw new Error('it is no regular file');
+      }
+      const file = { path, before, target, aside: nameAside(target), stats };
       prepared.set(target, file);
       await writeAside(file.aside, text, file.stats);
     }

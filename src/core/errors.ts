@@ -173,6 +173,12 @@ export const ERROR_CODES = {
     remedy:
       'Make one with `openssl genpkey -algorithm ed25519`, and its public half with `openssl pkey -in KEY -pubout`.',
   },
+  MAP_SERIAL_UNKNOWN: {
+    meaning:
+      'What is published is cut short or no map at all, so the serial from which to go on is not known.',
+    remedy:
+      'Give the map a `serial` above the one that replicas have in use: `sdr_image_rewriter_map_serial`, or `/status`. They refuse a lower one.',
+  },
   MAP_RACE_LOST: {
     meaning: 'Somebody else published between reading the map and writing it; nothing was lost.',
     remedy: 'Run the command again, or with `--retry`.',

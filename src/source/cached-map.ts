@@ -258,7 +258,8 @@ export class CachedMap {
     const counts = await this.#run(countChanges(undefined, loaded.rules));
     if (generation === this.#generation) {
       this.#seen = { etag: cached.etag, fault: undefined };
-      this.#lastSuccess = cached.confirmedAt;
+      // A clock may have been put back since.
+      this.#lastSuccess = Math.min(cached.confirmedAt, this.#clock.now());
       this.#isKept = true;
       if (restored === undefined && readKeys === undefined) {
         // With tables of this build, which are saved when it is confirmed, the next start need not read it.
@@ -284,9 +285,10 @@ export class CachedMap {
       }
     } catch (error) {
       if (generation === this.#generation) {
-        this.#failures += 1;
         const failure = asRewriterError(error);
-        this.#fail(failure, failure.code === 'MAP_SIGNATURE_INVALID');
+        const isRefusal = failure.code === 'MAP_SIGNATURE_INVALID';
+        this.#failures = isRefusal ? 0 : this.#failures + 1;
+        this.#fail(failure, isRefusal);
       }
     }
   }

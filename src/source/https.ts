@@ -147,6 +147,11 @@ async function follow(start: URL, options: CallOptions): Promise<IncomingMessage
   let url = start;
   for (let redirects = 0; redirects <= REDIRECT_LIMIT; redirects += 1) {
     const call = request(url, options);
+    call.once('upgrade', ({ statusCode }, socket) => {
+      socket.destroy();
+      // Without this Node.js says nothing at all.
+      call.emit('error', new Error(`the server answered HTTP ${statusCode ?? 101}`));
+    });
     call.end();
     const [response] = (await once(call, 'response', { signal: options.signal })) as [
       IncomingMessage,

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
+import { parseJson } from '../core/json-path.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { tooLargeToWrite, withSerial } from '../core/map-writer.ts';
 import type { GetResult, PutRequest, PutResult, S3Store } from './s3-store.ts';
@@ -51,6 +52,12 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
   const present = await readPresent(request, key, Math.max(maxBytes, REPLACED_LIMIT));
   const signature = await readPresent(request, key + SIGNATURE_SUFFIX, SIGNATURE_LIMIT);
   const published = present.bytes === undefined ? undefined : readPublished(present.bytes);
+  if (published?.isUnreadable === true && map.serial === undefined) {
+    throw new RewriterError(
+      'MAP_SERIAL_UNKNOWN',
+      `what is at ${store.location(key)} is cut short or no map at all, so the serial that replicas have is not known, and they refuse a lower one; give the map a higher \`serial\` than the one in use, which sdr_image_rewriter_map_serial and /status say`,
+    );
+  }
   const diff = compareMaps(published?.map, map);
 
   if (signature.bytes !== undefined && signKey === undefined) {
@@ -227,6 +234,8 @@ function refuseHidden({ denial }: Present): Lost {
 interface Published {
   readonly map: ImageMap | undefined;
   readonly serial: number | undefined;
+  /** Whether it is no JSON in which there would be a serial if it had one. */
+  readonly isUnreadable: boolean;
 }
 
 /**
@@ -236,11 +245,19 @@ interface Published {
 function readPublished(bytes: Uint8Array): Published {
   const map = parseImageMap(bytes, Infinity);
   if (!hasFaults(map)) {
-    return { map, serial: map.serial };
+    return { map, serial: map.serial, isUnreadable: false };
   }
-  const [, digits] = /"serial"\s*:\s*(\d{1,16})\b/.exec(Buffer.from(bytes).toString()) ?? [];
+  const text = Buffer.from(bytes).toString();
+  const [, digits] = /"serial"\s*:\s*(\d{1,16})\b/.exec(text) ?? [];
+  if (digits === undefined) {
+    return { map: undefined, serial: undefined, isUnreadable: parseJson(text) === undefined };
+  }
   const serial = Number(digits);
-  return { map: undefined, serial: Number.isSafeInteger(serial) ? serial : undefined };
+  return {
+    map: undefined,
+    serial: Number.isSafeInteger(serial) ? serial : undefined,
+    isUnreadable: false,
+  };
 }
 
 function fits(

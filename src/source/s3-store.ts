@@ -104,7 +104,7 @@ export class S3Store {
         }
         return { kind: 'unchanged' };
       }
-      if (error instanceof S3ServiceException && error.name === 'NoSuchKey') {
+      if (statusOf(error) === 404 && !ELSE_MISSING.has(errorName(error))) {
         return { kind: 'missing' };
       }
       throw signal.aborted ? timeoutError(location) : describeS3Error(error, location);
@@ -222,6 +222,9 @@ interface Advice {
   readonly advice: string;
 }
 
+/** With HTTP 404 as well, which some stores answer for an object without any name. */
+const ELSE_MISSING = new Set(['NoSuchBucket', 'NoSuchVersion']);
+
 /** What to do about each error that S3 names, by its own name for it. */
 const ADVICE: ReadonlyMap<string, Advice> = new Map<string, Advice>([
   ['NoSuchKey', { code: 'MAP_NOT_FOUND', advice: 'publish a map there, or correct imageMap.url' }],
@@ -232,6 +235,27 @@ const ADVICE: ReadonlyMap<string, Advice> = new Map<string, Advice>([
     {
       code: 'MAP_CREDENTIALS_REFUSED',
       advice: 'the session token expired; check how this pod gets its credentials',
+    },
+  ],
+  [
+    'InvalidToken',
+    {
+      code: 'MAP_CREDENTIALS_REFUSED',
+      advice: 'the session token is of no use; look for a left-over AWS_SESSION_TOKEN',
+    },
+  ],
+  [
+    'InvalidObjectState',
+    {
+      code: 'MAP_SOURCE_FAILED',
+      advice: 'the object is archived; restore it, or publish it in another storage class',
+    },
+  ],
+  [
+    'NotImplemented',
+    {
+      code: 'MAP_SOURCE_FAILED',
+      advice: 'this store may know no conditional writes; publish with a client of its own',
     },
   ],
   [
@@ -295,7 +319,11 @@ function describeS3Error(error: unknown, location: string, words = GET_WORDS): R
   const message = error instanceof Error ? error.message : String(error);
   const known = ADVICE.get(name) ?? adviceFor(name, message, status, words);
   if (known !== undefined) {
-    const text = `${location}: ${name} (${message}); ${known.advice}`;
+    // Of an answer that is not S3's, such as that of a proxy, the SDK tells its own trouble with it.
+    const isOfS3 = error instanceof S3ServiceException && !/^Unknown|^NotFound$/.test(name);
+    const isNameless = !isOfS3 && status !== undefined;
+    const said = isNameless ? `HTTP ${status} without an error of S3` : `${name} (${message})`;
+    const text = `${location}: ${said}; ${known.advice}`;
     return new RewriterError(known.code, text, { cause: error });
   }
   return (

@@ -139,6 +139,16 @@ describe('replaceFiles', () => {
     expect(await contents(workspace)).toEqual(['new a', 'new b', 'new c']);
   });
 
+  it('refuses what is no regular file, which would be read for ever', async () => {
+    await using workspace = await Workspace.create();
+    const path = workspace.path('pipe.yaml');
+    execFileSync('mkfifo', [path]);
+    await expect(replaceFiles([{ path, before: 'a', text: 'b' }])).rejects.toMatchObject({
+      code: 'MANIFEST_WRITE_FAILED',
+      message: expect.stringContaining('no regular file') as unknown,
+    });
+  });
+
   it('puts back what it has replaced where a later file cannot be renamed, and leaves nothing behind', async () => {
     await using workspace = await workspaceOfThree();
     const fault = await replaceThree(

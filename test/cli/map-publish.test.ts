@@ -358,7 +358,7 @@ describe('map publish', () => {
         [ONE, 1],
         [TWO, 2],
       ] as const) {
-        const result = resultOf(await place.publish(map, ['--key', privateKey]));
+        const result = resultOf(await place.publish(map, ['--sign-key', privateKey]));
         expect(result).toMatchObject({
           result: 'published',
           serial,
@@ -481,7 +481,7 @@ describe('two map publish at once', () => {
   it('signed: the map of the winner has a signature that fits', async () => {
     await using place = await Place.create();
     const { privateKey, publicPem } = await writeKeyPair(place.workspace);
-    const signed = ['--key', privateKey];
+    const signed = ['--sign-key', privateKey];
     await place.publish(ONE, signed);
     await using gate = await PutGate.start(place.store.url, barrier(2));
     const maps = ['b', 'c'].map((name) => ({
@@ -515,7 +515,7 @@ describe('map publish --sign-key', () => {
     for (let number = 1; number <= 7; number += 1) {
       place.store.forgetRequests();
       const map = { 'atlanhq/a:1': `r.example/a:${number}` };
-      expect(resultOf(await place.publish(map, ['--key', privateKey]))).toMatchObject({
+      expect(resultOf(await place.publish(map, ['--sign-key', privateKey]))).toMatchObject({
         result: 'published',
         serial: number,
       });
@@ -530,7 +530,7 @@ describe('map publish --sign-key', () => {
   it('is needed over a signed map', async () => {
     await using place = await Place.create();
     const { privateKey } = await writeKeyPair(place.workspace);
-    await place.publish(ONE, ['--key', privateKey]);
+    await place.publish(ONE, ['--sign-key', privateKey]);
     place.store.forgetRequests();
     expectRefusal(await place.publish(TWO), 'MAP_SIGNATURE_REQUIRED');
     expect(place.writes).toEqual([]);
@@ -571,7 +571,7 @@ describe('map publish --sign-key', () => {
   it('publishes what a reader with the public key resolves by', async () => {
     await using place = await Place.create();
     const { privateKey, publicKey } = await writeKeyPair(place.workspace);
-    await place.publish(ONE, ['--key', privateKey]);
+    await place.publish(ONE, ['--sign-key', privateKey]);
     const publisher = await readFile(await place.config(), 'utf8');
     const config = await place.workspace.write(
       'reader.yaml',

@@ -843,6 +843,15 @@ describe('the cache', () => {
     ]);
   });
 
+  it('is as old as nothing where it says that it was confirmed in days to come', async () => {
+    const { map, source } = benchOf({
+      cache: cacheOf(documentOf(3), { confirmedAt: START + 86_400_000 }),
+    });
+    source.fail();
+    await map.start();
+    expect(map.age).toBe(0);
+  });
+
   it('is in use by other settings that come while it is loaded', async () => {
     const cache = cacheOf(documentOf(3));
     const { map, source, serial } = benchOf({ cache });
@@ -1172,6 +1181,17 @@ describe('a signed map', () => {
     putSigned(bench.source, documentOf(2));
     await ringAndRead(bench);
     expect(bench.serial()).toBe(2);
+  });
+
+  it('is asked for within one interval where its signature fits no more, so that a corrected one is in use soon', async () => {
+    const bench = benchOf(keysOf(key.publicKey));
+    putSigned(bench.source, documentOf(1));
+    await bench.map.start();
+    putSigned(bench.source, documentOf(2), otherKey.privateKey);
+    await ringAndRead(bench);
+    await ringAndRead(bench);
+    expect(bench.map.lastError?.code).toBe('MAP_SIGNATURE_INVALID');
+    expect(bench.clock.waiting).toBe(60_000);
   });
 
   it('is neither refused nor used while its signature is still on the way', async () => {

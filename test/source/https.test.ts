@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseConfig } from '../../src/config.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
@@ -298,6 +301,29 @@ describe('a map on a web server', () => {
     }
     expect(other.requests).toEqual([]);
     expect(other.openSockets).toBe(0);
+  });
+
+  it('is not read from a server that wants to speak another protocol', async () => {
+    const { cert, key } = await authority.issue('store');
+    const server = createTlsServer({ cert, key }, (socket) => {
+      socket.once('data', () => {
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n',
+        );
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const settings = { caFile, headersFile: '', env: {} };
+    const source = createHttpsSource(`https://localhost:${port}${PATH}`, settings);
+    const refusal = await refusalOf(source.read(requestOf()));
+    expect([refusal.code, refusal.message]).toEqual([
+      'MAP_SOURCE_FAILED',
+      expect.stringContaining('HTTP 101'),
+    ]);
+    source.close?.();
+    server.close();
   });
 
   it('goes through the proxy of the environment', async () => {

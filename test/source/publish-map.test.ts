@@ -197,6 +197,33 @@ describe('publishMap, over a published map that no reader takes', () => {
   });
 });
 
+describe('publishMap, over what is no map at all', () => {
+  const REMAINS = ['', '{"a', '<html>sign in</html>', '<Error><Code>SlowDown</Code></Error>'];
+
+  it.each(REMAINS)(
+    'does not begin anew at 1 over %j, which replicas would refuse',
+    async (remains) => {
+      const store = new MapStore(remains);
+      await expect(publishMap(requestTo(store, textOf(1)))).rejects.toMatchObject({
+        code: 'MAP_SERIAL_UNKNOWN',
+        message: expect.stringContaining('s3://maps/map.json') as unknown,
+      });
+      expect(store.text).toBe(remains);
+    },
+  );
+
+  it.each(REMAINS)('takes the serial that the map has, over %j', async (remains) => {
+    const store = new MapStore(remains);
+    const publication = await publishMap(requestTo(store, textOf(1, { serial: 43 })));
+    expect(publication).toMatchObject({ kind: 'published', serial: 43 });
+  });
+
+  it('goes on from the serial that stands in what is left of a map', async () => {
+    const store = new MapStore(textOf(9, { serial: 42 }).slice(0, 200));
+    expect(await publishMap(requestTo(store, textOf(1)))).toMatchObject({ serial: 43 });
+  });
+});
+
 describe('publishMap, at the highest serial', () => {
   it('publishes a map that has it', async () => {
     const store = new MapStore(textOf(1, { serial: HIGHEST - 1 }));

@@ -81,6 +81,8 @@ export const S3_ERRORS = {
   invalidAccessKey: { kind: 'error', status: 403, code: 'InvalidAccessKeyId' },
   wrongSecret: { kind: 'error', status: 403, code: 'SignatureDoesNotMatch' },
   clockSkew: { kind: 'error', status: 403, code: 'RequestTimeTooSkewed' },
+  invalidToken: { kind: 'error', status: 400, code: 'InvalidToken' },
+  archived: { kind: 'error', status: 403, code: 'InvalidObjectState' },
   noSuchKey: { kind: 'error', status: 404, code: 'NoSuchKey' },
   noSuchBucket: { kind: 'error', status: 404, code: 'NoSuchBucket' },
   noSuchVersion: { kind: 'error', status: 404, code: 'NoSuchVersion' },
