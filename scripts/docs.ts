@@ -254,11 +254,11 @@ function exitCodes(): string {
       [code(String(EXIT_FINE)), 'Fine.'],
       [
         code(String(EXIT_FAULT)),
-        'A fault was found in a map, a configuration, a manifest or a review; a map could not be read or published, or a cluster not read; an export leaves something out; `resolve` met an image that is invalid, or unmapped while `unmapped` is not `allow`; `rewrite` met one that is unmapped while `unmapped` is `deny`, could not replace a file, or with `--check` found something to change; `map diff --fail-on-removal` found a source gone; `map verify` did not find a target as the map has it; or `coverage` found what `--fail-on` names.',
+        'A fault was found in a map, a configuration, a manifest or a review; a map could not be had from its store or not be published, or a cluster not read; an export leaves something out; `resolve` met an image that is invalid, or unmapped while `unmapped` is not `allow`; `rewrite` met one that is unmapped while `unmapped` is `deny`, could not replace a file, or with `--check` found something to change; `map diff --fail-on-removal` found a source gone; `map verify` did not find a target as the map has it; or `coverage` found what `--fail-on` names.',
       ],
       [
         code(String(EXIT_USAGE)),
-        'Wrong use: an unknown option, a missing argument, a configuration, key or input that cannot be read, or a result that cannot be written.',
+        'Wrong use: an unknown option, a missing argument, a configuration, key, map file or input that cannot be read, or a result that cannot be written.',
       ],
       [
         `${code('130')}, ${code('143')}`,

@@ -216,7 +216,10 @@ const opsSettings = z.strictObject({
 });
 
 const logSettings = z.strictObject({
-  level: setting('Least level of the lines to write.', z._default(z.enum(LOG_LEVELS), 'info')),
+  level: setting(
+    'Least level of the lines to write. Decisions are `info`: with `warn` and above there is no audit log.',
+    z._default(z.enum(LOG_LEVELS), 'info'),
+  ),
 });
 
 const prefixRule = z.strictObject({

@@ -76,12 +76,13 @@ export const LOG_EVENTS = {
     meaning: 'A changed configuration was refused; the one in use stays.',
     fields: {
       path: 'the file',
-      error: 'sentence',
+      error: 'a line for each fault',
       faults: 'all faults as `{code, path, message}`',
     },
   },
   'config.restart-needed': {
-    meaning: 'Settings changed that only a restart can apply (`server`, `ops`).',
+    meaning:
+      'Settings differ from those at the start that only a restart can apply (`server`, `ops`).',
     fields: { path: 'the file' },
   },
   'tls.loaded': {

@@ -61,8 +61,9 @@ export class SelfManagedCertificate {
   }
 
   /**
-   * Whether the webhook configuration was ever seen with our authority in it. Not whether it is now: a
-   * cluster that refuses a repair must not take all replicas out of service at once.
+   * Whether the webhook configuration was ever seen with our authority in it, or was seen not to be there, so
+   * that nobody calls. Not whether it is now: a cluster that refuses a repair must not take all replicas out
+   * of service at once.
    */
   get isPublished(): boolean {
     return this.#wasPublished;

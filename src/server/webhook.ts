@@ -30,7 +30,10 @@ const KEEP_ALIVE = 120_000;
 const REQUEST_TIMEOUT = 10_000;
 const TIMEOUT_CHECK_INTERVAL = 1000;
 const HANDSHAKE_TIMEOUT = 10_000;
-/** Nine of the largest bodies, or thousands of usual ones; leaves the process far below the 256 MiB of the chart. */
+/**
+ * Nine of the largest bodies, or thousands of usual ones: far below the 256 MiB of the chart, as long as they
+ * are no pods of tens of thousands of containers, whose patches are as large again.
+ */
 const BODY_MEMORY = 64 * 1024 * 1024;
 
 const JSON_TYPE = 'application/json';
