@@ -10,7 +10,7 @@ const WARNINGS_LIMIT = 20;
 const WARNING_START = 'sdr-image-rewriter: ';
 /** Characters of a label that are shown however long the image is. */
 const LABEL_LEAST = 24;
-/** The longest that a pod can have, whose names are checked after this. */
+/** Longer than any that a pod can have, but its names are checked after this. */
 const LABEL_MOST = 100;
 const SUMMARY_LIMIT = 2048;
 const DENIED_NAMED = 5;
