@@ -1,4 +1,4 @@
-import { imageLabel } from './pod-images.ts';
+import { imageLabel, type PodImage } from './pod-images.ts';
 import { type MapIdentity, type Policy, REASONS } from './policy.ts';
 import { canonicalText } from './reference.ts';
 import type { ImageVerdict, Mode } from './verdict.ts';
@@ -57,7 +57,7 @@ function warningOf(
   unmapped: Policy['unmapped'],
   mode: Mode,
 ): string {
-  const label = imageLabel(image);
+  const label = shownLabel(image);
   switch (decision.outcome) {
     case 'rewritten':
       return warning(label, ' would be pulled from', decision.target);
@@ -77,7 +77,7 @@ function warningOf(
 /** Fits the limit by cutting the label, and the middle of the image, whose two ends say most. */
 function warning(label: string, says: string, image: string): string {
   const rest = WARNING_LIMIT - WARNING_START.length - says.length - 1;
-  const name = cut(printable(label), Math.max(LABEL_LEAST, rest - image.length));
+  const name = cut(label, Math.max(LABEL_LEAST, rest - image.length));
   const start = `${WARNING_START}${name}${says} `;
   const room = WARNING_LIMIT - start.length;
   const shown = printable(
@@ -103,7 +103,7 @@ export function denialMessage(verdicts: readonly ImageVerdict[], { map }: Policy
     if (count <= DENIED_NAMED) {
       const reason = REASONS[decision.reason];
       named.push(
-        `${cut(printable(imageLabel(image)), LABEL_MOST)} wants ${canonicalText(decision.reference)} (${decision.reason}: ${reason})`,
+        `${cut(shownLabel(image), LABEL_MOST)} wants ${canonicalText(decision.reference)} (${decision.reason}: ${reason})`,
       );
     }
   }
@@ -134,10 +134,12 @@ function cut(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit - 1).toWellFormed()}…`;
 }
 
-/**
- * What is safe to show of a name that nobody has checked yet. A warning travels in an HTTP header, where
- * control characters would make the API server drop it.
- */
-export function printable(text: string): string {
+/** The label of an image, safe to show: it has a name that nobody has checked yet. */
+export function shownLabel(image: PodImage): string {
+  return printable(imageLabel(image));
+}
+
+/** A warning travels in an HTTP header, where control characters would make the API server drop it. */
+function printable(text: string): string {
   return text.replaceAll(/\p{Cc}|\p{Cs}/gu, '?');
 }

@@ -15,7 +15,7 @@ import { imageLabel, listPodImages, type PodImage } from './pod-images.ts';
 import type { MapIdentity, Policy, Reason } from './policy.ts';
 import { canonicalText } from './reference.ts';
 import { type ImageVerdict, isUnmapped, type Mode, reasonOf } from './verdict.ts';
-import { denialMessage, mapText, printable, summary, warningsFor } from './admission-text.ts';
+import { denialMessage, mapText, shownLabel, summary, warningsFor } from './admission-text.ts';
 
 /** Why a whole request was left alone. */
 export const REQUEST_REASONS = {
@@ -310,7 +310,7 @@ function auditAnnotations(
   if (rewrites.length > 0) {
     annotations.rewritten = summary(
       rewrites,
-      ({ image, target }) => `${printable(imageLabel(image))}: ${image.image} -> ${target}`,
+      ({ image, target }) => `${shownLabel(image)}: ${image.image} -> ${target}`,
     );
   }
   const unmapped = verdicts.filter(isUnmapped);
@@ -318,7 +318,7 @@ function auditAnnotations(
     annotations.unmapped = summary(
       unmapped,
       ({ image, decision: { reference, reason } }) =>
-        `${printable(imageLabel(image))}: ${canonicalText(reference)} (${reason})`,
+        `${shownLabel(image)}: ${canonicalText(reference)} (${reason})`,
     );
   }
   if (map !== undefined && rewrites.length + unmapped.length > 0) {

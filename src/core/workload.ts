@@ -113,9 +113,6 @@ function templatesOf(object: KubernetesObject, path: Path): PodTemplate[] {
   if (apiVersion === 'v1' && kind === 'Pod') {
     return [podTemplate({ path, value: object })];
   }
-  if (apiVersion === 'v1' && kind === 'PodTemplate') {
-    return [podTemplate(child({ path, value: object }, 'template'))];
-  }
   return nestedTemplates({ path, value: object }).map(podTemplate);
 }
 

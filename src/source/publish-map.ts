@@ -249,14 +249,11 @@ function readPublished(bytes: Uint8Array): Published {
   }
   const text = Buffer.from(bytes).toString();
   const [, digits] = /"serial"\s*:\s*(\d{1,16})\b/.exec(text) ?? [];
-  if (digits === undefined) {
-    return { map: undefined, serial: undefined, isUnreadable: parseJson(text) === undefined };
-  }
   const serial = Number(digits);
   return {
     map: undefined,
     serial: Number.isSafeInteger(serial) ? serial : undefined,
-    isUnreadable: false,
+    isUnreadable: digits === undefined && parseJson(text) === undefined,
   };
 }
 

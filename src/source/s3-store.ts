@@ -321,8 +321,10 @@ function describeS3Error(error: unknown, location: string, words = GET_WORDS): R
   if (known !== undefined) {
     // Of an answer that is not S3's, such as that of a proxy, the SDK tells its own trouble with it.
     const isOfS3 = error instanceof S3ServiceException && !/^Unknown|^NotFound$/.test(name);
-    const isNameless = !isOfS3 && status !== undefined;
-    const said = isNameless ? `HTTP ${status} without an error of S3` : `${name} (${message})`;
+    const said =
+      isOfS3 || status === undefined
+        ? `${name} (${message})`
+        : `HTTP ${status} without an error of S3`;
     const text = `${location}: ${said}; ${known.advice}`;
     return new RewriterError(known.code, text, { cause: error });
   }

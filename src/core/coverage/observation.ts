@@ -2,7 +2,7 @@ import { type Controller, controllerOf } from '../controller.ts';
 import type { Exemption } from '../exemption.ts';
 import { isRecord } from '../json-path.ts';
 import type { Labels } from './label-selector.ts';
-import { ORIGINAL_IMAGES_ANNOTATION, readOriginals } from '../patch.ts';
+import { originalsOf } from '../patch.ts';
 import { type ImageField, imageLabel, type PodImage } from '../pod-images.ts';
 import { hasParameter, type KubernetesObject, listWorkloads, type PodTemplate } from '../workload.ts';
 
@@ -50,8 +50,7 @@ export function observe(object: KubernetesObject): Observation | undefined {
   const { apiVersion, kind, namespace, name = '', templates } = workload;
   const metadata = isRecord(object.metadata) ? object.metadata : {};
   const isPod = apiVersion === 'v1' && kind === 'Pod' && typeof status.phase === 'string';
-  const annotations = isPod && isRecord(metadata.annotations) ? metadata.annotations : {};
-  const originals = readOriginals(annotations[ORIGINAL_IMAGES_ANNOTATION]);
+  const originals = isPod ? originalsOf(object) : {};
   const pulled = isPod ? pulledImages(status) : new Map<string, string>();
   return {
     apiVersion,
