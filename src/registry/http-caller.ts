@@ -11,6 +11,7 @@ import { getCACertificates } from 'node:tls';
 import { RewriterError } from '../core/errors.ts';
 import { agentOptions } from '../source/agent-options.ts';
 import { networkFault } from '../source/network-error.ts';
+import { refuseUpgrade } from '../source/refuse-upgrade.ts';
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 const REDIRECT_LIMIT = 5;
@@ -175,6 +176,7 @@ export class HttpCaller {
       url.protocol === 'http:'
         ? httpRequest(url, { ...options, agent: this.#http })
         : httpsRequest(url, { ...options, agent: this.#https });
+    refuseUpgrade(request);
     request.end(body);
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     return response;

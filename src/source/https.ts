@@ -9,6 +9,7 @@ import { agentOptions } from './agent-options.ts';
 import { clientByCa, closedOnAbort } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
 import {
   type MapReading,
   type MapSource,
@@ -147,11 +148,7 @@ async function follow(start: URL, options: CallOptions): Promise<IncomingMessage
   let url = start;
   for (let redirects = 0; redirects <= REDIRECT_LIMIT; redirects += 1) {
     const call = request(url, options);
-    call.once('upgrade', ({ statusCode }, socket) => {
-      socket.destroy();
-      // Without this Node.js says nothing at all.
-      call.emit('error', new Error(`the server answered HTTP ${statusCode ?? 101}`));
-    });
+    refuseUpgrade(call);
     call.end();
     const [response] = (await once(call, 'response', { signal: options.signal })) as [
       IncomingMessage,

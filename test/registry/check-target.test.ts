@@ -436,6 +436,18 @@ describe('a registry that is ill', () => {
     ]);
   });
 
+  it('may want to speak another protocol', async () => {
+    registry.intercept = (_, { socket }) => {
+      socket?.write(
+        'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n',
+      );
+      return true;
+    };
+    expect(await faultsOf(targetOf('team/app:1'))).toEqual([
+      expect.stringMatching(/^TARGET_REGISTRY_FAILED .*the server answered HTTP 101/),
+    ]);
+  });
+
   it('cannot be reached: the message names host and cause', async () => {
     const gone = await FakeRegistry.start();
     const { host } = gone;
