@@ -7,13 +7,23 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY scripts/build.ts scripts/sbom.ts scripts/unused.ts scripts/
 COPY src src
-RUN npm run build && node scripts/sbom.ts > dist/sbom.cdx.json
+RUN node scripts/build.ts && node scripts/sbom.ts > dist/sbom.cdx.json
+
+# What V8 compiles is good for one version of it, so the Node.js that will run the program compiles it.
+FROM ${RUNTIME_IMAGE} AS compiled
+USER 0
+WORKDIR /build
+COPY --from=build /build/package.json ./
+COPY --from=build /build/dist dist
+COPY scripts/code-cache.ts scripts/
+COPY src/cli/load-program.ts src/cli/
+RUN ["/nodejs/bin/node", "scripts/code-cache.ts"]
 
 FROM ${RUNTIME_IMAGE}
 # The bundle and its bill of materials, and nothing of npm: no shell, no package manager, no source.
 WORKDIR /app
-COPY --from=build /build/package.json ./
-COPY --from=build /build/dist ./
+COPY --from=compiled /build/package.json ./
+COPY --from=compiled /build/dist ./
 USER 65532:65532
 EXPOSE 8443 8080
 # Half of the usual space for new objects: under full load 15 MiB less memory at the same speed. One thread

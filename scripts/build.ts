@@ -1,18 +1,21 @@
-// Bundles the program into dist/: one entry, and chunks that are loaded only where they are used.
+// Bundles the program into dist/: an entry, the program itself, and libraries that are loaded only where they are used.
 import { createHash } from 'node:crypto';
 import { chmod, glob, readFile, rm } from 'node:fs/promises';
-import { build, type Plugin } from 'esbuild';
+import { basename, dirname, resolve } from 'node:path';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
 
-/** Imported, `node:http` makes Node.js load all of `fetch` as well, 5 MiB and 12 ms; required, it does not. */
-const requiredHttp: Plugin = {
-  name: 'required-http',
+/** Larger than all the rest together, and few runs need any of them: each becomes a file of its own. */
+const ON_DEMAND = ['src/source/aws-sdk.ts', 'src/kube/kubernetes-client.ts', 'src/kube/x509.ts'];
+
+const onDemand: Plugin = {
+  name: 'on-demand',
   setup(bundling) {
-    bundling.onResolve({ filter: /^(?:node:)?http$/ }, ({ kind }) =>
-      kind === 'require-call' ? undefined : { path: 'node:http', namespace: 'required' },
+    const files = new Set(ON_DEMAND.map((file) => resolve(file)));
+    bundling.onResolve({ filter: /^\.{1,2}\// }, ({ kind, importer, path }) =>
+      kind !== 'entry-point' && files.has(resolve(dirname(importer), path))
+        ? { path: `./${basename(path, '.ts')}.cjs`, external: true }
+        : undefined,
     );
-    bundling.onLoad({ filter: /^/, namespace: 'required' }, ({ path }) => {
-      return { contents: `module.exports = require('${path}');` };
-    });
   },
 };
 
@@ -33,32 +36,40 @@ async function digestOfSources(): Promise<string> {
   return hash.digest('hex');
 }
 
-await rm('dist', { recursive: true, force: true });
-await build({
-  entryPoints: { 'sdr-image-rewriter': 'src/cli/main.ts' },
+const common: BuildOptions = {
   outdir: 'dist',
   bundle: true,
-  splitting: true,
   platform: 'node',
   target: 'node24',
-  format: 'esm',
   mainFields: ['module', 'main'],
-  alias: Object.fromEntries(UNUSED.map((name) => [name, './scripts/unused.ts'])),
-  define: { DIGEST_OF_SOURCES: JSON.stringify(await digestOfSources()) },
-  chunkNames: 'chunks/[name]-[hash]',
   // Node.js keeps the source in memory: 7 MiB less. A stack has its names with NODE_OPTIONS=--enable-source-maps.
   minifyWhitespace: true,
   minifyIdentifiers: true,
+  // Puts their numbers in the place of constants, which V8 looks up each time that they are used.
+  minifySyntax: true,
   sourcemap: 'linked',
   sourcesContent: false,
-  // Puts their numbers in the place of constants: V8 looks those of a module up each time that they are used.
-  minifySyntax: true,
   legalComments: 'linked',
   logLevel: 'warning',
-  plugins: [requiredHttp],
-  // Bundled CommonJS packages call require for Node's own modules.
-  banner: {
-    js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
-  },
+};
+
+await rm('dist', { recursive: true, force: true });
+await build({
+  ...common,
+  entryPoints: { 'sdr-image-rewriter': 'src/cli/main.ts' },
+  format: 'esm',
+});
+// CommonJS, of which V8 can keep what it compiled of a run; see code-cache.ts.
+await build({
+  ...common,
+  entryPoints: [{ in: 'src/cli/run.ts', out: 'program' }, ...ON_DEMAND],
+  entryNames: '[name]',
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  // Imported, `node:http` makes Node.js load all of `fetch` as well, 5 MiB and 12 ms; required, it does not.
+  supported: { 'dynamic-import': false },
+  alias: Object.fromEntries(UNUSED.map((name) => [name, './scripts/unused.ts'])),
+  define: { DIGEST_OF_SOURCES: JSON.stringify(await digestOfSources()) },
+  plugins: [onDemand],
 });
 await chmod('dist/sdr-image-rewriter.js', 0o755);

@@ -140,7 +140,7 @@ describe('command lines in the pages', () => {
   });
 
   test.each(consoleExamples())('print what %s shows: %s', async (_path, command, expected) => {
-    const parts = ['src/cli/main.ts', ...command.split(' ')];
+    const parts = ['dist/sdr-image-rewriter.js', ...command.split(' ')];
     const run = promisify(execFile)(process.execPath, parts, { cwd: ROOT });
     // A fault that was found ends a command with code 1; its output is there all the same.
     const { stdout } = await run.catch((error: unknown) => error as { stdout: string });

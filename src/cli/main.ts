@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { loadProgram } from './load-program.ts';
+
 const LEAST_NODE = 24;
 const major = Number(process.versions.node.split('.')[0]);
 
@@ -8,6 +10,6 @@ if (major < LEAST_NODE) {
   );
   process.exitCode = 2;
 } else {
-  const { run } = await import('./run.ts');
-  process.exitCode = await run(process.argv);
+  const { program } = loadProgram(import.meta.dirname);
+  process.exitCode = await program.run(process.argv);
 }

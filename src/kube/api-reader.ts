@@ -4,7 +4,7 @@ import {
   HttpMethod,
   type RequestContext,
   type ResponseContext,
-} from '@kubernetes/client-node';
+} from './kubernetes-client.ts';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord, parseJson } from '../core/json-path.ts';
 import { type ClusterChoice, firstLine, loadKubeConfig } from './kubeconfig.ts';

@@ -3,7 +3,7 @@ import {
   ApiException,
   CoreV1Api,
   KubeConfig,
-} from '@kubernetes/client-node';
+} from './kubernetes-client.ts';
 
 /** A Secret as it was read; `data` is decoded. */
 export interface SecretReading {

@@ -1,4 +1,4 @@
-import { KubeConfig } from '@kubernetes/client-node';
+import { KubeConfig } from './kubernetes-client.ts';
 import { quote, RewriterError } from '../core/errors.ts';
 import { isRecord } from '../core/json-path.ts';
 

@@ -7,7 +7,7 @@ import {
   PutObjectCommand,
   S3Client,
   S3ServiceException,
-} from '@aws-sdk/client-s3';
+} from './aws-sdk.ts';
 import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import { agentOptions } from './agent-options.ts';
 import { describeNetworkError } from './network-error.ts';

@@ -18,7 +18,7 @@ const MAP_OBSTACLE =
 const PAUSE_OBSTACLE =
   'While a map is taken into use, the thread that answers works on it for half a millisecond at a time, and stops for garbage collections (see another map, collection). The rest of a pause is time in which it is ready to run and waits for its processor: for the background thread of V8, which the kernel lets go on to the end of a time slice, and for whatever else the machine does (wait). A good part of that is there without a swap as well.';
 const START_OBSTACLE =
-  'Node.js takes its time before it runs the first line of a program, and most of what follows is the loading of code (see start).';
+  'Node.js takes its time before it runs the first line of a program, and most of what follows is the loading of code, of its own modules as well (see start).';
 const IDLE_OBSTACLE =
   'Most of the idle memory is that of Node.js itself, as the floor has it (see memory).';
 

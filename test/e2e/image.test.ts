@@ -39,6 +39,18 @@ describe('the container image', () => {
     await eventually(ready, (status) => status === 200, 20);
   });
 
+  it('starts with what its own Node.js compiled of the program', async () => {
+    const code =
+      "import { loadProgram } from '/load-program.ts'; console.log(loadProgram('/app').isPrecompiled)";
+    const isPrecompiled = await must(engine, [
+      ...runOptions,
+      ...['--rm', '--read-only', '--entrypoint', '/nodejs/bin/node'],
+      ...['-v', `${resolve('src/cli/load-program.ts')}:/load-program.ts:ro`],
+      ...[image, '--input-type=module', '--eval', code],
+    ]);
+    expect(isPrecompiled.trim()).toBe('true');
+  });
+
   it('rewrites what stands on standard input, as the pages about Docker and Podman say', async () => {
     const rewritten = await must(
       engine,
