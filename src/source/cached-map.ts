@@ -1,4 +1,4 @@
-import { type KeyObject, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
@@ -11,19 +11,14 @@ import type { Steps } from '../core/steps.ts';
 import { BUILD } from '../version.ts';
 import type { CachedBytes, MapCache } from './cache-file.ts';
 import { sha256Steps } from './digest.ts';
-import { timeoutError, unaskedError } from './read-body.ts';
-import { verifyInBackground } from './signature.ts';
+import { pauseBetweenReads } from './read-pause.ts';
+import { isSigned, readSigned, type SignedBytes, type SignedReadSettings } from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
-import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
+import type { MapReading, MapSource } from './source.ts';
 
-export interface CachedMapSettings extends MapGuards {
+export interface CachedMapSettings extends MapGuards, SignedReadSettings {
   /** Milliseconds between reads, ±20 %. */
   readonly refreshInterval: number;
-  /** Milliseconds for one whole read. */
-  readonly timeout: number;
-  readonly maxBytes: number;
-  /** The keys to verify with, read for each new map so that they can be rotated; absent: no signature is asked for. */
-  readonly readKeys?: (() => Promise<readonly KeyObject[]>) | undefined;
   readonly cache?: MapCache | undefined;
 }
 
@@ -55,18 +50,8 @@ export interface MapObserver {
   cacheFailed(error: Error): void;
 }
 
-/** For a publisher that writes map and signature one after the other. */
-const SIGNATURE_RETRIES = 2;
-const SIGNATURE_PAUSE = 500;
-/** After failures the interval doubles, up to so many times itself, and 5 minutes in all. */
-const BACKOFF_FACTOR = 5;
-const BACKOFF_LIMIT = 300_000;
-/** Whoever asks more often than this wants to know soon that an outage is over. */
-const BACKOFF_LEAST_INTERVAL = 10_000;
-const FIRST_INTERVAL = 2000;
 /** Milliseconds from when the map of the cache is in use to the first read. */
 const FIRST_READ_PAUSE = 100;
-const JITTER = 0.2;
 
 export interface CachedMapOptions {
   readonly source: MapSource;
@@ -226,15 +211,13 @@ export class CachedMap {
     if (!this.#isRunning) {
       return;
     }
-    const { refreshInterval } = this.#settings;
-    // Without any map pods wait, so the first one is asked for more often.
-    const interval =
-      this.#current === undefined ? Math.min(refreshInterval, FIRST_INTERVAL) : refreshInterval;
-    const limit = Math.min(BACKOFF_FACTOR * interval, Math.max(BACKOFF_LIMIT, interval));
-    const failures = refreshInterval < BACKOFF_LEAST_INTERVAL ? 0 : Math.min(this.#failures, 16);
-    const backedOff = Math.min(interval * 2 ** failures, limit);
-    const jitter = 1 + JITTER * (2 * this.#random() - 1);
-    this.#cancelTimer = this.#clock.after(backedOff * jitter, () => void this.refresh());
+    const pause = pauseBetweenReads({
+      refreshInterval: this.#settings.refreshInterval,
+      hasMap: this.#current !== undefined,
+      failures: this.#failures,
+      random: this.#random(),
+    });
+    this.#cancelTimer = this.#clock.after(pause, () => void this.refresh());
   }
 
   async #tryCache(): Promise<void> {
@@ -247,7 +230,7 @@ export class CachedMap {
     const generation = this.#generation;
     const { cache, readKeys } = this.#settings;
     const cached = await cache?.load();
-    if (cached?.place !== this.#place || !(await this.#isSigned(cached))) {
+    if (cached?.place !== this.#place || !(await isSigned(cached, readKeys))) {
       return;
     }
     const restored = this.#restore(cached);
@@ -277,7 +260,7 @@ export class CachedMap {
       return;
     }
     try {
-      const reading = await this.#read();
+      const reading = await readSigned(this.#source, this.#settings, this.#seen?.etag);
       if (generation === this.#generation) {
         // Also where it is refused: its correction is to be in use within one interval.
         this.#failures = 0;
@@ -291,54 +274,6 @@ export class CachedMap {
         this.#fail(failure, isRefusal);
       }
     }
-  }
-
-  async #read(): Promise<MapReading> {
-    const { timeout } = this.#settings;
-    const signal = AbortSignal.timeout(timeout);
-    const { promise: deadline, reject } = Promise.withResolvers<never>();
-    const giveUp = (): void => reject(timeoutError(this.location));
-    signal.addEventListener('abort', giveUp);
-    try {
-      // The race holds even for a source that does not heed the signal.
-      return await Promise.race([this.#readVerified(signal), deadline]);
-    } finally {
-      // Otherwise the signal would keep the bytes in memory until it aborts.
-      signal.removeEventListener('abort', giveUp);
-    }
-  }
-
-  /** Reads until map and signature fit, a few times: the two are written one after the other. */
-  async #readVerified(signal: AbortSignal): Promise<MapReading> {
-    const { maxBytes, readKeys } = this.#settings;
-    const signed = readKeys !== undefined;
-    for (let attempt = 0; attempt <= SIGNATURE_RETRIES; attempt += 1) {
-      if (attempt > 0) {
-        await sleep(SIGNATURE_PAUSE);
-      }
-      const etag = this.#seen?.etag;
-      const reading = await this.#source.read({ etag, maxBytes, signal, signed });
-      if (reading.kind === 'unchanged' && !namesVersion(etag)) {
-        throw unaskedError(this.location);
-      }
-      if (reading.kind === 'unchanged' || (await this.#isSigned(reading))) {
-        return reading;
-      }
-    }
-    throw new RewriterError(
-      'MAP_SIGNATURE_INVALID',
-      `the image map ${this.location} has no signature at ${this.location}${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; publish it with map publish --sign-key`,
-    );
-  }
-
-  async #isSigned({ bytes, signature }: SignedBytes): Promise<boolean> {
-    const { readKeys } = this.#settings;
-    if (readKeys === undefined) {
-      return true;
-    }
-    return (
-      signature !== undefined && (await verifyInBackground(bytes, signature, await readKeys()))
-    );
   }
 
   /** The map of some bytes, or the one `restored` of them, if it may take the place of the one in use. */
@@ -518,11 +453,6 @@ interface Unsaved extends SignedBytes {
   readonly loaded: LoadedMap;
   /** Whether it was told that it could not be saved. */
   isTold: boolean;
-}
-
-interface SignedBytes {
-  readonly bytes: Uint8Array;
-  readonly signature: Uint8Array | undefined;
 }
 
 function unsavedOf(

@@ -1,0 +1,84 @@
+import type { KeyObject } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RewriterError } from '../core/errors.ts';
+import { timeoutError, unaskedError } from './read-body.ts';
+import { verifyInBackground } from './signature.ts';
+import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
+
+/** For a publisher that writes map and signature one after the other. */
+const SIGNATURE_RETRIES = 2;
+const SIGNATURE_PAUSE = 500;
+/** Reads the keys to verify with, for each new map so that they can be rotated; undefined: no signature is asked for. */
+export type KeyReader = (() => Promise<readonly KeyObject[]>) | undefined;
+
+export interface SignedReadSettings {
+  /** Milliseconds for the whole read, the signature and its repetitions included. */
+  readonly timeout: number;
+  readonly maxBytes: number;
+  readonly readKeys?: KeyReader;
+}
+
+export interface SignedBytes {
+  readonly bytes: Uint8Array;
+  readonly signature: Uint8Array | undefined;
+}
+
+/**
+ * Reads another version of a map than that of `etag`, with a signature that fits if one is asked for. Throws
+ * `MAP_SIGNATURE_INVALID`, and whatever the source throws.
+ */
+export async function readSigned(
+  source: MapSource,
+  settings: SignedReadSettings,
+  etag: string | undefined,
+): Promise<MapReading> {
+  const signal = AbortSignal.timeout(settings.timeout);
+  const { promise: deadline, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => reject(timeoutError(source.location));
+  signal.addEventListener('abort', giveUp);
+  try {
+    // The race holds even for a source that does not heed the signal.
+    return await Promise.race([readUntilSigned(source, settings, etag, signal), deadline]);
+  } finally {
+    // Otherwise the signal would keep the bytes in memory until it aborts.
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/** Reads until map and signature fit, a few times: the two are written one after the other. */
+async function readUntilSigned(
+  source: MapSource,
+  { maxBytes, readKeys }: SignedReadSettings,
+  etag: string | undefined,
+  signal: AbortSignal,
+): Promise<MapReading> {
+  const { location } = source;
+  const signed = readKeys !== undefined;
+  for (let attempt = 0; attempt <= SIGNATURE_RETRIES; attempt += 1) {
+    if (attempt > 0) {
+      await sleep(SIGNATURE_PAUSE);
+    }
+    const reading = await source.read({ etag, maxBytes, signal, signed });
+    if (reading.kind === 'unchanged' && !namesVersion(etag)) {
+      throw unaskedError(location);
+    }
+    if (reading.kind === 'unchanged' || (await isSigned(reading, readKeys))) {
+      return reading;
+    }
+  }
+  throw new RewriterError(
+    'MAP_SIGNATURE_INVALID',
+    `the image map ${location} has no signature at ${location}${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; publish it with map publish --sign-key`,
+  );
+}
+
+/** Whether a signature fits, or none is asked for. */
+export async function isSigned(
+  { bytes, signature }: SignedBytes,
+  readKeys: KeyReader,
+): Promise<boolean> {
+  if (readKeys === undefined) {
+    return true;
+  }
+  return signature !== undefined && (await verifyInBackground(bytes, signature, await readKeys()));
+}
