@@ -76,6 +76,7 @@ export const LOG_EVENTS = {
     meaning: 'A changed configuration was refused; the one in use stays.',
     fields: {
       path: 'the file',
+      code: 'the code of the first fault',
       error: 'a line for each fault',
       faults: 'all faults as `{code, path, message}`',
     },

@@ -136,7 +136,7 @@ function cut(text: string, limit: number): string {
 
 /** The label of an image, safe to show: it has a name that nobody has checked yet. */
 export function shownLabel(image: PodImage): string {
-  return printable(imageLabel(image));
+  return printable(cut(imageLabel(image), SUMMARY_LIMIT));
 }
 
 /** A warning travels in an HTTP header, where control characters would make the API server drop it. */

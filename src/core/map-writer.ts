@@ -92,7 +92,7 @@ export function withSerial(
 ): string {
   const document: unknown = JSON.parse(text);
   const isStructured = isRecord(document) && document.apiVersion === MAP_API_VERSION;
-  const { apiVersion, ...rest } = isStructured ? document : { ...structuredMap(map) };
+  const { apiVersion, ...rest } = isStructured ? document : { ...structuredMap(map, document) };
   const generatedAt = map.generatedAt ?? now.toISOString();
   const next = headFirst({ apiVersion, ...rest, serial, generatedAt });
   const isOneLine = !text.trim().includes('\n');

@@ -39,10 +39,10 @@ export function createAuditor(
         uid: record.uid,
         dryRun: record.dryRun,
         operation,
-        namespace: record.namespace,
-        pod: record.pod,
-        owner: record.owner,
-        user: record.user,
+        namespace: cut(record.namespace),
+        pod: cut(record.pod),
+        owner: cut(record.owner),
+        user: cut(record.user),
         outcome,
         reason: record.reason,
         images: shown.map(describeImage),
@@ -55,6 +55,7 @@ export function createAuditor(
       metrics.requests.add(operationLabel(asked?.operation), 'error');
       log.write(code === 'INTERNAL' ? 'error' : 'warn', 'admission', {
         ...asked,
+        ...(asked && cutNames(asked)),
         outcome: 'error',
         code,
         error,
@@ -70,7 +71,7 @@ function operationLabel(operation = ''): string {
 function describeImage({ image, decision }: ImageVerdict) {
   const isRewritten = decision.outcome === 'rewritten';
   return {
-    container: image.name,
+    container: cut(image.name),
     field: image.field,
     source: cut(image.image),
     target: isRewritten ? decision.target : null,
@@ -79,8 +80,13 @@ function describeImage({ image, decision }: ImageVerdict) {
   };
 }
 
-function cut(text: string): string {
-  return text.length <= TEXT_LIMIT ? text : `${text.slice(0, TEXT_LIMIT)}…`;
+/** Nobody has checked the names yet: the API server asks before it validates. */
+function cutNames({ namespace, pod, owner, user }: Partial<RequestIdentity>) {
+  return { namespace: cut(namespace), pod: cut(pod), owner: cut(owner), user: cut(user) };
+}
+
+function cut<Text extends string | undefined>(text: Text): Text | string {
+  return text === undefined || text.length <= TEXT_LIMIT ? text : `${text.slice(0, TEXT_LIMIT)}…`;
 }
 
 function seconds(milliseconds: number | undefined): number | undefined {

@@ -36,5 +36,9 @@ export function buildOps({ readiness, status, registry }: OpsOptions): FastifyIn
     reply.type(registry.contentType).send(await registry.metrics()),
   );
   app.get('/status', () => status());
+  app.setNotFoundHandler((request, reply) => {
+    const message = `${request.method} ${request.url.slice(0, 200)} is not served; call GET /livez, /readyz, /metrics or /status`;
+    return reply.code(404).send({ code: 'ROUTE_UNKNOWN', message });
+  });
   return app;
 }

@@ -6,11 +6,13 @@ import {
   policySettings,
 } from '../config.ts';
 import { RewriterError } from '../core/errors.ts';
+import { successorSteps } from '../core/map-guard.ts';
 import { createPolicy, type Policy } from '../core/policy.ts';
 import type { EventLog } from '../log.ts';
 import { forgetMap, type Metrics } from '../metrics.ts';
-import { CachedMap, type MapObserver } from '../source/cached-map.ts';
+import { CachedMap, mapError, type MapObserver } from '../source/cached-map.ts';
 import { mapSettings } from '../source/map-settings.ts';
+import { BESIDE_REVIEWS, runInSlices } from '../source/slices.ts';
 import type { MapSource } from '../source/source.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 
@@ -98,6 +100,7 @@ export class Runtime {
       const next = checkConfig(text, path);
       // Before anything is replaced: a source that cannot be opened is a bad edit, too.
       const source = openSource(this.#options, next);
+      await this.#holdAgainstMapInUse(next, source);
       this.#configText = text;
       this.#config = next;
       this.#source = source;
@@ -109,12 +112,37 @@ export class Runtime {
       const refusal = asConfigError(error);
       this.#configError = refusal;
       metrics.configLoads.inc({ result: 'rejected' });
-      const { message, faults } = refusal;
-      log.write('error', 'config.rejected', { path, error: message, faults });
+      const { code, message, faults } = refusal;
+      log.write('error', 'config.rejected', { path, code, error: message, faults });
       return undefined;
     }
     return { applied: this.#apply() };
   });
+
+  /**
+   * An edit that forbids what the map in use has would not change what is rewritten: a map stays in use until a
+   * good one takes its place. So it is refused, unless it names another place for that one. Throws
+   * `MAP_TARGET_FORBIDDEN`.
+   */
+  async #holdAgainstMapInUse(next: Config, source: MapSource | undefined): Promise<void> {
+    const loaded = this.#map?.current;
+    if (loaded === undefined || loaded.place !== (source?.place ?? source?.location)) {
+      return;
+    }
+    const guards = { ...mapSettings(next), allowRollback: true, maxShrink: 1 };
+    const faults = await runInSlices(
+      successorSteps(loaded.rules, undefined, guards),
+      BESIDE_REVIEWS,
+    );
+    if (faults.length > 0) {
+      const { message, code } = mapError(faults, loaded.identity.location);
+      throw new RewriterError(
+        code,
+        `allowedTargets forbids what is in use: ${message}; publish a map without such targets first`,
+        { faults: faults.slice(0, LOGGED_FAULTS) },
+      );
+    }
+  }
 
   async #apply(): Promise<void> {
     const { path, log, metrics } = this.#options;

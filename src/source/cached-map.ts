@@ -77,7 +77,7 @@ export class CachedMap {
   readonly #random: () => number;
 
   #current: LoadedMap | undefined;
-  /** The version read last, good or not, so that a faulty one is not judged again every time. */
+  /** The version read last, good or with faults, so that those are not found again every time. */
   #seen: { readonly etag: string; readonly fault: RewriterError | undefined } | undefined;
   #lastSuccess: number | undefined;
   /** Whether the cache holds the map in use. */
@@ -92,6 +92,8 @@ export class CachedMap {
   /** Counts reconfigurations: a read that began before the latest one is thrown away. */
   #generation = 0;
   #inFlight: Promise<void> | undefined;
+  /** Ends the read in flight. */
+  #abandon: AbortController | undefined;
   /** The read that follows the one in flight, where somebody knows of something newer. */
   #next: Promise<void> | undefined;
   #cancelTimer: (() => void) | undefined;
@@ -153,6 +155,7 @@ export class CachedMap {
   stop(): void {
     this.#isRunning = false;
     this.#generation += 1;
+    this.#abandon?.abort();
     this.#cancelTimer?.();
     this.#stopWatching?.();
     this.#source.close?.();
@@ -185,6 +188,7 @@ export class CachedMap {
   /** Takes another source or other settings and reads at once. The map in use stays until a good one is read. */
   async reconfigure(source: MapSource, settings: CachedMapSettings): Promise<void> {
     const replaced = this.#source;
+    this.#abandon?.abort();
     this.#source = source;
     this.#settings = settings;
     this.#isKept = false;
@@ -196,9 +200,13 @@ export class CachedMap {
     if (this.#current === undefined) {
       this.#cacheTried = this.#cacheTried.then(() => this.#tryCache());
     }
+    const generation = this.#generation;
     await this.#inFlight;
     replaced.close?.();
-    await this.refresh();
+    // Whoever stopped or reconfigured it meanwhile has taken care of the rest.
+    if (generation === this.#generation) {
+      await this.refresh();
+    }
   }
 
   #watch(): void {
@@ -260,7 +268,11 @@ export class CachedMap {
       return;
     }
     try {
-      const reading = await readSigned(this.#source, this.#settings, this.#seen?.etag);
+      this.#abandon = new AbortController();
+      const reading = await readSigned(this.#source, this.#settings, {
+        etag: this.#seen?.etag,
+        abandoned: this.#abandon.signal,
+      });
       if (generation === this.#generation) {
         // Also where it is refused: its correction is to be in use within one interval.
         this.#failures = 0;
@@ -343,7 +355,11 @@ export class CachedMap {
       return;
     }
     const isRefused = outcome instanceof RewriterError;
-    this.#seen = { etag: reading.etag, fault: isRefused ? outcome : undefined };
+    // What is no JSON may be half of a good map under its ETag, so it is read again.
+    const isDamaged = isRefused && outcome.code === 'MAP_NOT_JSON';
+    this.#seen = isDamaged
+      ? undefined
+      : { etag: reading.etag, fault: isRefused ? outcome : undefined };
     if (isRefused) {
       this.#fail(outcome, true);
       return;

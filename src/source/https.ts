@@ -116,14 +116,19 @@ export function createHttpsSource(url: string, settings: HttpsSourceSettings): M
   };
 }
 
-/** Parameters that make a query a token: those of Azure, S3 and GCS. */
-const SIGNED_BY = ['sig', 'X-Amz-Signature', 'X-Goog-Signature'];
+/** Names that make a query a token, such as `sig`, `X-Amz-Signature`, `Signature` and `private_token`. */
+const TOKEN = /(?:sig|signature|token|api[_-]?key)$/i;
+/** What tells places apart in a query with a token, whose other parameters change when it is renewed. */
+const SELECTING = /^(?:version-?id|generation|snapshot|path|file|name|ref|id)$/i;
 
 /** What a query tells of a place; a token is another one after each renewal, and the place the same. */
-function queryDigest({ search, searchParams }: URL): string {
-  return search === '' || SIGNED_BY.some((name) => searchParams.has(name))
+function queryDigest({ searchParams }: URL): string {
+  const all = [...searchParams];
+  const hasToken = all.some(([name]) => TOKEN.test(name));
+  const telling = hasToken ? all.filter(([name]) => SELECTING.test(name)) : all;
+  return telling.length === 0
     ? ''
-    : `?sha256:${createHash('sha256').update(search).digest('hex')}`;
+    : `?sha256:${createHash('sha256').update(JSON.stringify(telling)).digest('hex')}`;
 }
 
 /** Host and path: what follows may be a token. */

@@ -1,9 +1,10 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
 import { parseJson } from '../core/json-path.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
-import { tooLargeToWrite, withSerial } from '../core/map-writer.ts';
+import { platformsAt, tooLargeToWrite, withSerial } from '../core/map-writer.ts';
 import type { GetResult, PutRequest, PutResult, S3Store } from './s3-store.ts';
 import { joinSignatures, signBytes, verifyBytes } from './signature.ts';
 import { SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
@@ -72,7 +73,10 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
       `the map lacks ${diff.removed.length} sources that are published, for example ${diff.removed[0]?.key ?? ''}; add them, or say --allow-shrink`,
     );
   }
-  const isSame = diff.added.length + diff.removed.length + diff.changed.length === 0;
+  const isSame =
+    diff.added.length + diff.removed.length + diff.changed.length === 0 &&
+    (map.serial ?? 0) <= (published?.serial ?? 0) &&
+    isDeepStrictEqual(platformsOf(present.bytes, published?.map), platformsOf(request.text, map));
   const isSigned = signKey === undefined || fits(present.bytes, signature.bytes, signKey);
   const fitsReaders = (present.bytes?.length ?? 0) <= maxBytes;
   if (published?.map !== undefined && fitsReaders && isSame && isSigned) {
@@ -105,6 +109,15 @@ export async function publishMap(request: PublishRequest): Promise<Publication |
   return written.kind === 'lost'
     ? refuseHidden(present)
     : { kind: 'published', serial, etag: written.etag, versionId: written.versionId, diff };
+}
+
+/** `platforms` are no part of the rules, and yet what `map verify` goes by. */
+function platformsOf(text: Uint8Array | string = '', map: ImageMap | undefined): string[] {
+  const document = parseJson(Buffer.from(text).toString());
+  const images = map?.entries.filter(({ kind }) => kind === 'image') ?? [];
+  return images
+    .map(({ key, path }) => `${key} ${(platformsAt(document, path) ?? []).join()}`)
+    .sort();
 }
 
 function nextSerial({ store, key, map }: PublishRequest, published = 0): number {

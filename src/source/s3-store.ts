@@ -12,6 +12,7 @@ import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import { agentOptions } from './agent-options.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export interface S3StoreSettings {
   readonly region: string;
@@ -96,7 +97,7 @@ export class S3Store {
     });
     let output: GetObjectCommandOutput;
     try {
-      output = await this.#client.send(command, { abortSignal: signal });
+      output = await this.#within(signal, this.#client.send(command, { abortSignal: signal }));
     } catch (error) {
       if (statusOf(error) === 304) {
         if (etag === undefined) {
@@ -109,8 +110,15 @@ export class S3Store {
       }
       throw signal.aborted ? timeoutError(location) : describeS3Error(error, location);
     }
-    const { Body, ContentLength, ContentEncoding, ETag } = output;
+    const { Body, ContentLength, ContentEncoding, ETag, $metadata } = output;
     const body = Body as Readable;
+    if ($metadata.httpStatusCode !== 200) {
+      body.destroy();
+      throw new RewriterError(
+        'MAP_SOURCE_FAILED',
+        `${location} was answered with HTTP ${$metadata.httpStatusCode ?? 'nothing'} in place of the whole object; check what stands between here and the store`,
+      );
+    }
     if (ContentEncoding !== undefined && !/^(?:identity|aws-chunked)?$/i.test(ContentEncoding)) {
       body.destroy();
       throw new RewriterError(
@@ -136,7 +144,10 @@ export class S3Store {
       ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: quote(replaces) }),
     });
     try {
-      const { ETag, VersionId } = await this.#client.send(command, { abortSignal: signal });
+      const { ETag, VersionId } = await this.#within(
+        signal,
+        this.#client.send(command, { abortSignal: signal }),
+      );
       return { kind: 'written', etag: unquote(ETag ?? ''), versionId: VersionId };
     } catch (error) {
       // 409: another conditional write was under way; 404: what should be replaced is gone.
@@ -149,6 +160,11 @@ export class S3Store {
         ? unansweredError(location)
         : describeS3Error(error, location, PUT_WORDS);
     }
+  }
+
+  /** The SDK asks for credentials without a limit of time, and does not heed the signal meanwhile. */
+  #within<Output>(signal: AbortSignal, answer: Promise<Output>): Promise<Output> {
+    return untilAborted(answer, signal, () => new Error('aborted'));
   }
 
   location(key: string): string {

@@ -115,8 +115,10 @@ export function signBytes(bytes: Uint8Array, key: KeyObject): string {
  * finds one that fits the map that it has.
  */
 export function joinSignatures(next: string, present: Uint8Array | undefined): string {
-  const earlier = present === undefined ? [] : splitSignatures(present).slice(0, KEPT_SIGNATURES);
-  return [next, ...earlier.map((each) => `${each.toString('base64')}\n`)].join('');
+  const earlier = (present === undefined ? [] : splitSignatures(present))
+    .map((each) => `${each.toString('base64')}\n`)
+    .filter((line) => line !== next);
+  return [next, ...earlier.slice(0, KEPT_SIGNATURES)].join('');
 }
 
 /** Whether one of the signatures was made over exactly these bytes with one of the keys. */

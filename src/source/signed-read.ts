@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RewriterError } from '../core/errors.ts';
 import { timeoutError, unaskedError } from './read-body.ts';
+import { untilAborted } from './until-aborted.ts';
 import { verifyInBackground } from './signature.ts';
 import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
 
@@ -18,31 +19,32 @@ export interface SignedReadSettings {
   readonly readKeys?: KeyReader;
 }
 
+export interface ReadChoice {
+  /** The version that is there already. */
+  readonly etag: string | undefined;
+  /** Aborts where nobody wants the map any more. */
+  readonly abandoned: AbortSignal;
+}
+
 export interface SignedBytes {
   readonly bytes: Uint8Array;
   readonly signature: Uint8Array | undefined;
 }
 
 /**
- * Reads another version of a map than that of `etag`, with a signature that fits if one is asked for. Throws
+ * Reads another version of a map than the one that is there, with a signature that fits if one is asked for. Throws
  * `MAP_SIGNATURE_INVALID`, and whatever the source throws.
  */
 export async function readSigned(
   source: MapSource,
   settings: SignedReadSettings,
-  etag: string | undefined,
+  { etag, abandoned }: ReadChoice,
 ): Promise<MapReading> {
-  const signal = AbortSignal.timeout(settings.timeout);
-  const { promise: deadline, reject } = Promise.withResolvers<never>();
-  const giveUp = (): void => reject(timeoutError(source.location));
-  signal.addEventListener('abort', giveUp);
-  try {
-    // The race holds even for a source that does not heed the signal.
-    return await Promise.race([readUntilSigned(source, settings, etag, signal), deadline]);
-  } finally {
-    // Otherwise the signal would keep the bytes in memory until it aborts.
-    signal.removeEventListener('abort', giveUp);
-  }
+  const signal = AbortSignal.any([AbortSignal.timeout(settings.timeout), abandoned]);
+  // The race holds even for a source that does not heed the signal.
+  return untilAborted(readUntilSigned(source, settings, etag, signal), signal, () =>
+    timeoutError(source.location),
+  );
 }
 
 /** Reads until map and signature fit, a few times: the two are written one after the other. */
@@ -68,7 +70,7 @@ async function readUntilSigned(
   }
   throw new RewriterError(
     'MAP_SIGNATURE_INVALID',
-    `the image map ${location} has no signature at ${location}${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; publish it with map publish --sign-key`,
+    `the image map ${location} has no signature at ${location}${SIGNATURE_SUFFIX} that fits it and a key of imageMap.publicKeyFile; sign it with map publish --sign-key or map sign`,
   );
 }
 

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createEventLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
-import { Runtime } from '../../src/server/runtime.ts';
+import { Runtime, type RuntimeOptions } from '../../src/server/runtime.ts';
+import type { MapSource } from '../../src/source/source.ts';
+import { bytesOf } from '../support/maps.ts';
 
 function configOf(base: string, port = 8443): string {
   return `apiVersion: sdr-image-rewriter/v1
@@ -17,7 +19,12 @@ beforeEach(() => {
 });
 
 /** A runtime whose file is read by `readConfig`. */
-function start(readConfig: () => Promise<string>): Promise<Runtime> {
+function start(
+  readConfig: () => Promise<string>,
+  createSource: RuntimeOptions['createSource'] = () => {
+    throw new Error('there is no map in these tests');
+  },
+): Promise<Runtime> {
   const stream = {
     write: (line: string) => {
       events.push((JSON.parse(line) as { event: string }).event);
@@ -26,9 +33,7 @@ function start(readConfig: () => Promise<string>): Promise<Runtime> {
   return Runtime.create({
     path: 'config.yaml',
     readConfig,
-    createSource: () => {
-      throw new Error('there is no map in these tests');
-    },
+    createSource,
     log: createEventLog('info', { stream }),
     metrics: createMetrics(),
   });
@@ -68,6 +73,56 @@ describe('a configuration that changes while it is read', () => {
     text = configOf('two.example');
     await Promise.all([runtime.reload(), runtime.reload(), runtime.reload()]);
     expect(events).toEqual(['config.loaded', 'config.loaded']);
+  });
+});
+
+describe('allowedTargets that become narrower than the map in use', () => {
+  const configWith = (allowed: string, url = 's3://maps/one.json'): string =>
+    `apiVersion: sdr-image-rewriter/v1\nprocurement: map\nallowedTargets: [${allowed}]\nimageMap: {url: "${url}"}\n`;
+  const sourceOf = (location: string): MapSource => ({
+    location,
+    read: () =>
+      Promise.resolve({
+        kind: 'changed',
+        bytes: bytesOf({ 'docker.io/atlanhq/a:1': `${location.length}.example/a:1` }),
+        etag: location,
+        signature: undefined,
+      }),
+  });
+
+  it('are refused, and what was in use stays, rules and configuration', async () => {
+    let text = configWith('');
+    const runtime = await start(
+      () => Promise.resolve(text),
+      ({ url }) => sourceOf(url),
+    );
+    await runtime.start();
+    events = [];
+    text = configWith('registry.corp.example');
+    await runtime.reload();
+    expect(runtime.configError).toMatchObject({
+      code: 'MAP_TARGET_FORBIDDEN',
+      message: expect.stringMatching(
+        /^allowedTargets forbids what is in use: .*18\.example/,
+      ) as unknown,
+    });
+    expect(events).toEqual(['config.rejected']);
+    expect(targetOf(runtime)).toBe('18.example/a:1');
+    runtime.stop();
+  });
+
+  it('are taken together with another place for the map', async () => {
+    let text = configWith('');
+    const runtime = await start(
+      () => Promise.resolve(text),
+      ({ url }) => sourceOf(url),
+    );
+    await runtime.start();
+    text = configWith('20.example', 's3://maps/three.json');
+    await runtime.reload();
+    expect(runtime.configError).toBeUndefined();
+    expect(targetOf(runtime)).toBe('20.example/a:1');
+    runtime.stop();
   });
 });
 

@@ -414,6 +414,19 @@ describe('the webhook over HTTPS', () => {
     },
   );
 
+  it('logs as little of names, which nobody has checked yet', async () => {
+    const name = '\u0001'.repeat(200_000);
+    await mutate(
+      podReview({
+        metadata: { name, ownerReferences: [{ controller: true, kind: name, name }] },
+        spec: { containers: [{ name, image: 'atlanhq/x:1' }] },
+      }),
+    );
+    const line = rig.recorded.lines.at(-1);
+    expect(JSON.stringify(line).length).toBeLessThan(20_000);
+    expect(line).toMatchObject({ outcome: 'rewritten' });
+  });
+
   it('decides 10,000 containers and an image of 1 MiB', async () => {
     const containers = Array.from({ length: 10_000 }, (_, index) => ({
       name: `c${index}`,

@@ -652,6 +652,18 @@ describe('a refused map', () => {
     expect(map.lastError).toBeUndefined();
   });
 
+  it('is read again as a whole where it is no JSON, which half of a good one would be', async () => {
+    const bench = benchOf();
+    const { source, map, told, serial } = bench;
+    source.put('{"serial": 6,', 'whole');
+    await map.start();
+    expect(told).toEqual(['rejected MAP_NOT_JSON']);
+    source.put(documentOf(6), 'whole');
+    await ringAndRead(bench);
+    expect(serial()).toBe(6);
+    expect(map.lastError).toBeUndefined();
+  });
+
   it('may go back on purpose with allowRollback, also to one without a serial', async () => {
     const bench = benchOf({ allowRollback: true });
     bench.source.put(documentOf(5));
@@ -755,6 +767,31 @@ describe('a changed configuration', () => {
     expect(told.slice(1)).toEqual(['loaded 1 from source +0 -0 ~0']);
     expect(next.requests).toHaveLength(1);
     expect(next.requests[0]?.etag).toBeUndefined();
+  });
+
+  it('waits for no read of the place before', async () => {
+    const { map, source, serial } = benchOf({ timeout: 60_000 });
+    source.put(documentOf(5));
+    await map.start();
+    source.answer = () => new Promise(() => undefined);
+    void map.refresh();
+    await map.reconfigure(new FakeSource().put(documentOf(6)), settingsOf());
+    expect(serial()).toBe(6);
+  });
+
+  it('reads nothing any more where it is stopped meanwhile', async () => {
+    const { map, source, told } = benchOf();
+    source.put(documentOf(5));
+    await map.start();
+    const release = source.hold();
+    void map.refresh();
+    const next = new FakeSource('s3://another/image-map.json').put(documentOf(1));
+    const change = map.reconfigure(next, settingsOf());
+    map.stop();
+    release();
+    await change;
+    expect(next.requests).toEqual([]);
+    expect(told).toHaveLength(1);
   });
 
   it('throws away the failure of such a read as well', async () => {

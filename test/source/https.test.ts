@@ -195,6 +195,14 @@ describe('a map on a web server', () => {
     ['with another query', '?ref=prod', '?ref=test', false],
     ['with a renewed SAS token', '?sv=1&sig=one', '?sv=1&sig=two', true],
     ['with a renewed token of GCS', '?X-Goog-Signature=one', '?X-Goog-Signature=two', true],
+    [
+      'with a renewed token of CloudFront',
+      '?Expires=1&Signature=a',
+      '?Expires=2&Signature=b',
+      true,
+    ],
+    ['with a renewed token of GitLab', '?private_token=a', '?private_token=b', true],
+    ['of another version, with a token', '?versionId=1&sig=a', '?versionId=2&sig=a', false],
     ['with and without a query', '', '?ref=test', false],
   ])('says whether a URL %s is the same place, and shows no query', (_name, one, other, isSame) => {
     const [first, second] = [one, other].map((query) =>

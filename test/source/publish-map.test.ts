@@ -163,6 +163,42 @@ describe('publishMap, of a map near the limit of its readers', () => {
   });
 });
 
+describe('publishMap, of rules that are published already', () => {
+  const image = { source: 'docker.io/atlanhq/a:1', target: 'r.example/a:1' };
+  const textWith = (head: object, images: readonly object[] = [image]): string =>
+    JSON.stringify(mapDocument({ ...head, images }));
+
+  it.each([
+    ['the same serial', textWith({ serial: 4 })],
+    ['a lower one', textWith({ serial: 1 })],
+    ['none', textWith({})],
+    ['the flat form', '{"atlanhq/a:1": "r.example/a:1"}'],
+  ])('has nothing to do for %s', async (_title, text) => {
+    const store = new MapStore(textWith({ serial: 4 }));
+    const publication = await publishMap(requestTo(store, text));
+    expect(publication).toMatchObject({ kind: 'nothing-new', serial: 4 });
+  });
+
+  it('publishes a higher serial, which replicas may be waiting for', async () => {
+    const store = new MapStore(textWith({ serial: 4 }));
+    const publication = await publishMap(requestTo(store, textWith({ serial: 51 })));
+    expect(publication).toMatchObject({ kind: 'published', serial: 51 });
+  });
+
+  it('publishes platforms, also those of a list', async () => {
+    const store = new MapStore(textWith({ serial: 4 }));
+    const list = JSON.stringify([{ ...image, platforms: ['linux/amd64'] }]);
+    expect(await publishMap(requestTo(store, list))).toMatchObject({
+      kind: 'published',
+      serial: 5,
+    });
+    expect(JSON.parse(store.text ?? '')).toMatchObject({
+      images: [{ platforms: ['linux/amd64'] }],
+    });
+    expect(await publishMap(requestTo(store, list))).toMatchObject({ kind: 'nothing-new' });
+  });
+});
+
 describe('publishMap, over a published map that no reader takes', () => {
   it('takes the place of one that is too large with the next serial, although the rules are the same', async () => {
     const text = textOf(50);

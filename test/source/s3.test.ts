@@ -427,6 +427,40 @@ describe('a map in S3', () => {
     }
   });
 
+  it('gives up at the deadline where nobody answers for credentials', async () => {
+    await using workspace = await Workspace.create();
+    await using sts = await StallingSts.start();
+    const setBack = setAws({
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
+      AWS_ENDPOINT_URL_STS: sts.url,
+    });
+    try {
+      const store = new S3Store('sdr-config', settingsOf({}));
+      const signal = AbortSignal.timeout(SHORT);
+      const request = { key: 'map.json', maxBytes: 100, signal };
+      const put = { ...request, bytes: bytesOfText('{}'), contentType: 'a/b', replaces: undefined };
+      expect((await refusalOf(store.get(request))).code).toBe('MAP_TIMEOUT');
+      expect((await refusalOf(store.put(put))).code).toBe('MAP_TIMEOUT');
+    } finally {
+      setBack();
+    }
+  });
+
+  it.each([204, 206])('does not take HTTP %i for the whole map', async (status) => {
+    const server = createServer((_request, response) => {
+      response.writeHead(status, { 'content-range': 'bytes 0-1/9000' }).end('{}');
+    }).listen(0, 'localhost');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const source = createS3Source(URL_OF_MAP, settingsOf({ endpoint: `http://localhost:${port}` }));
+    const refusal = await refusalOf(source.read(requestOf()));
+    expect(refusal.code).toBe('MAP_SOURCE_FAILED');
+    expect(refusal.message).toContain(`HTTP ${status}`);
+    source.close?.();
+    server.close();
+  });
+
   it('asks for credentials where there are none', async () => {
     await using server = await FaultServer.start();
     const setBack = setAws({});
