@@ -36,6 +36,16 @@ function customResource(kind: string): object {
   };
 }
 
+const VALUES = {
+  ...imageValues(),
+  webhook: { failurePolicy: 'Fail' },
+  config: {
+    apiVersion: 'sdr-image-rewriter/v1',
+    procurement: 'prefix',
+    containerRegistryBase: MIRROR,
+  },
+};
+
 async function issueSecret(authority: Authority): Promise<void> {
   const { cert, key } = await authority.issue('webhook', [`${RELEASE}.${RELEASE_NAMESPACE}.svc`]);
   await apply([
@@ -43,7 +53,7 @@ async function issueSecret(authority: Authority): Promise<void> {
       apiVersion: 'v1',
       kind: 'Secret',
       type: 'kubernetes.io/tls',
-      metadata: { name: `${RELEASE}-tls`, namespace: RELEASE_NAMESPACE },
+      metadata: { name: `${RELEASE}-cert-manager`, namespace: RELEASE_NAMESPACE },
       stringData: { 'tls.crt': cert, 'tls.key': key },
     },
   ]);
@@ -96,16 +106,7 @@ describe('a release whose certificate comes from cert-manager', () => {
   it('serves it, and the renewed one of a new authority without a restart', async () => {
     const [first, second] = [await createAuthority('first CA'), await createAuthority('second CA')];
     await issueSecret(first);
-    await upgrade(RELEASE, RELEASE_NAMESPACE, {
-      ...imageValues(),
-      tls: { mode: 'certManager' },
-      webhook: { failurePolicy: 'Fail' },
-      config: {
-        apiVersion: 'sdr-image-rewriter/v1',
-        procurement: 'prefix',
-        containerRegistryBase: MIRROR,
-      },
-    });
+    await upgrade(RELEASE, RELEASE_NAMESPACE, { ...VALUES, tls: { mode: 'certManager' } });
     await injectAuthorities(first);
     expect(await untilRewritten(ORIGINAL, NAMESPACE)).toBe(`${MIRROR}/${ORIGINAL}`);
 
@@ -126,5 +127,10 @@ describe('a release whose certificate comes from cert-manager', () => {
     for (let call = 0; call < 10; call += 1) {
       expect(await decidedImage(ORIGINAL, NAMESPACE)).toBe(`${MIRROR}/${ORIGINAL}`);
     }
+  }, 240_000);
+
+  it('may see to its certificate itself from then on, although the Secret of cert-manager is there', async () => {
+    await upgrade(RELEASE, RELEASE_NAMESPACE, { ...VALUES, tls: { mode: 'selfManaged' } });
+    expect(await untilRewritten(ORIGINAL, NAMESPACE)).toBe(`${MIRROR}/${ORIGINAL}`);
   }, 240_000);
 });

@@ -533,6 +533,14 @@ describe('values that contradict each other', () => {
       { tls: existingSecret, webhook: { annotations: { 'example.com/owner': 'platform' } } },
     ],
     [/tls.existingSecret is set, but/, { tls: { existingSecret: 'tls' } }],
+    ...['tls', 'cert-manager', 'ca'].map((suffix): [RegExp, Values] => [
+      /a name that the chart uses in another tls.mode/,
+      { tls: { ...existingSecret, existingSecret: `${RELEASE}-${suffix}`, caBundle: 'a' } },
+    ]),
+    [
+      /inject-ca-from: a\/b, but in tls.mode selfManaged the chart sees to caBundle/,
+      { webhook: { annotations: { 'cert-manager.io/inject-ca-from': 'a/b' } } },
+    ],
     [
       /issuerRef has no name/,
       { tls: { mode: 'certManager', certManager: { issuerRef: { kind: 'ClusterIssuer' } } } },
@@ -585,6 +593,17 @@ describe('values that contradict each other', () => {
     [/mounted nowhere/, { config: { procurement: 'map', imageMap: { url: 'file:///a/b.json' } } }],
     [/mounted nowhere/, { config: { procurement: 'map', imageMap: { urlFile: '/a/url' } } }],
     [/is a volume of the chart/, { extraVolumes: [{ name: 'config', emptyDir: {} }] }],
+    ...[
+      '/etc/sdr-image-rewriter',
+      '/etc/sdr-image-rewriter/keys.pem',
+      '/etc/sdr-image-rewriter-tls/',
+    ].map((mountPath): [RegExp, Values] => [
+      /where the chart mounts a volume of its own/,
+      {
+        extraVolumes: [{ name: 'a', emptyDir: {} }],
+        extraVolumeMounts: [{ name: 'a', mountPath }],
+      },
+    ]),
     [/extraVolumes does not/, { extraVolumeMounts: [{ name: 'a', mountPath: '/a' }] }],
     [/nothing outside/, { config: { ...PREFIX, ops: { host: '127.0.0.1' } } }],
     [/nobody knows/, { config: { ...PREFIX, server: { port: 0 } } }],

@@ -35,9 +35,12 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{ include "sdr.name" . }}.{{ .Release.Namespace }}.svc
 {{- end -}}
 
+{{/* One for each mode: Helm would not take over the Secret that cert-manager made when the mode changes. */}}
 {{- define "sdr.tlsSecret" -}}
 {{- if eq .Values.tls.mode "existingSecret" -}}
 {{ .Values.tls.existingSecret }}
+{{- else if eq .Values.tls.mode "certManager" -}}
+{{ include "sdr.name" . }}-cert-manager
 {{- else -}}
 {{ include "sdr.name" . }}-tls
 {{- end -}}
