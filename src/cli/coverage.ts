@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Coverage } from '../core/coverage/report.ts';
 import { type Failure, FAILURES, hasFailure, isFailure } from '../core/coverage/failure.ts';
+import { manifestKind } from '../core/manifest-images.ts';
 import { coverageJson, coverageText } from './coverage-output.ts';
 import { readManifests } from './manifests.ts';
+import { printable } from './output.ts';
 import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
 import { createProgress } from './progress.ts';
 
@@ -62,8 +64,18 @@ function parseFailures(value: string, before: readonly Failure[]): Failure[] {
 }
 
 async function addManifests(coverage: Coverage, paths: readonly string[]): Promise<void> {
+  const passedOver: string[] = [];
   for await (const { file, line, document } of readManifests(paths)) {
-    coverage.add(document, `${file}:${line}`);
+    const place = `${file}:${line}`;
+    if (document !== null && manifestKind(document) !== 'kubernetes') {
+      passedOver.push(printable(place));
+    }
+    coverage.add(document, place);
+  }
+  for (const place of passedOver) {
+    process.stderr.write(
+      `warning: ${place}: this document is no Kubernetes object; nothing in it was counted\n`,
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
@@ -11,7 +11,7 @@ import { exportRegistriesConf } from '../core/export/registries-conf.ts';
 import type { LeftOut } from '../core/export/rules.ts';
 import type { PolicySettings } from '../core/policy.ts';
 import { expandInput } from './files.ts';
-import { count } from './output.ts';
+import { count, printable } from './output.ts';
 import { addPolicyOptions, loadSettings, type PolicyOptions } from './policy-options.ts';
 
 interface ExportOptions extends PolicyOptions {
@@ -42,6 +42,7 @@ export function addExportCommand(program: Command): void {
         process.stdout.write(text);
       } else {
         await writeHosts(options.directory, files, settings);
+        await checkLeftOver(options.directory, files, options);
       }
     });
 
@@ -108,10 +109,12 @@ function hostsHead({ host }: HostsFile): string[] {
   ];
 }
 
+const WRITTEN_BY = 'Written by sdr-image-rewriter export; write it anew when the rules change.';
+
 function withHead(head: readonly string[], text: string, settings: PolicySettings): string {
   const isPublic = settings.procurement === 'public';
   const lines = [
-    'Written by sdr-image-rewriter export; write it anew when the rules change.',
+    WRITTEN_BY,
     ...(isPublic
       ? ['procurement: public, so images are pulled as they are written.']
       : text === ''
@@ -142,6 +145,32 @@ function checkComplete(
   }
 }
 
+/** Lists what an earlier export wrote and this one did not; throws `EXPORT_INCOMPLETE` where that was not allowed. */
+async function checkLeftOver(
+  directory: string,
+  files: readonly HostsFile[],
+  { partial }: ExportOptions,
+): Promise<void> {
+  const written = new Set(files.map(({ host }) => host));
+  const leftOver: string[] = [];
+  for (const host of (await readdir(directory)).filter((name) => !written.has(name)).sort()) {
+    const file = join(directory, host, 'hosts.toml');
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (text.startsWith(`# ${WRITTEN_BY}\n`)) {
+      leftOver.push(file);
+    }
+  }
+  for (const file of leftOver) {
+    process.stderr.write(
+      `left over: ${printable(file)}: an earlier export wrote it, and containerd goes on to pull by it\n`,
+    );
+  }
+  if (leftOver.length > 0 && !partial) {
+    const message = `the others were written, but ${count(leftOver.length, 'file')} of an earlier export would stay in use; remove what is left over, or keep it with --partial`;
+    throw new RewriterError('EXPORT_INCOMPLETE', message);
+  }
+}
+
 /** Throws `USAGE` where a file cannot be written. */
 async function writeHosts(
   directory: string,
@@ -149,6 +178,7 @@ async function writeHosts(
   settings: PolicySettings,
 ): Promise<void> {
   try {
+    await mkdir(directory, { recursive: true });
     for (const file of files) {
       const folder = join(directory, file.host);
       await mkdir(folder, { recursive: true });

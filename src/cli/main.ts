@@ -12,4 +12,13 @@ if (major < LEAST_NODE) {
 } else {
   const { program } = loadProgram(import.meta.dirname);
   process.exitCode = await program.run(process.argv);
+  if (process.argv[2] !== 'serve') {
+    // What still hangs, such as a request for credentials, keeps no command that has said its result.
+    process.stderr.write('', () => {
+      process.stdout.write('', (error) => {
+        // Where it cannot be written, that is told elsewhere.
+        if (error == null) process.exit();
+      });
+    });
+  }
 }

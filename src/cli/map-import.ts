@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { Fault } from '../core/errors.ts';
+import { type Fault, RewriterError } from '../core/errors.ts';
 import {
   carryDigest,
   type Imported,
@@ -13,7 +13,7 @@ import { mapText, structuredMap, tooLargeToWrite } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
 import { parseManifest } from './manifests.ts';
 import { checkMap, readMapBytes } from './map-input.ts';
-import { loadConfig, takesInputOnce, withFaultLines } from './policy-options.ts';
+import { loadConfig, shownPlace, takesInputOnce, withFaultLines } from './policy-options.ts';
 
 const FORMATS = ['auto', 'lines', 'json', 'kustomize'] as const;
 type Format = (typeof FORMATS)[number];
@@ -41,12 +41,18 @@ export function addMapImportCommand(map: Command): void {
       false,
     )
     .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings');
-  takesInputOnce(command).action(async (files: string[], options: ImportOptions) => {
+  takesInputOnce(command).action(async (places: string[], options: ImportOptions) => {
     const config = await loadConfig(options);
+    const files = places.map(shownPlace);
     const imported: Imported[] = [];
-    for (const file of files) {
-      const bytes = await readMapBytes(file, config);
+    for (const place of places) {
+      const bytes = await readMapBytes(place, config);
+      const file = shownPlace(place);
       const one = read(file, bytes, options.format, config.imageMap.maxBytes);
+      if (one.lines.length === 0 && one.faults.length === 0) {
+        // Whatever should have written it has failed, and an empty map leaves every image to no rule.
+        throw new RewriterError('MAP_IMPORT_INVALID', `${nameOf(file)} has no entry to import`);
+      }
       if (one.faults.length > 0) {
         throw withFaultLines(mapError(one.faults, file));
       }
@@ -73,6 +79,10 @@ export function addMapImportCommand(map: Command): void {
     }
     process.stdout.write(text);
   });
+}
+
+function nameOf(file: string): string {
+  return file === '-' ? 'standard input' : file;
 }
 
 /** With the name of the file, where there are several. */

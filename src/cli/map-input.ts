@@ -6,7 +6,7 @@ import { checkSuccessor } from '../core/map-guard.ts';
 import { mapError } from '../source/cached-map.ts';
 import { createSource } from '../source/create-source.ts';
 import { readInput } from './files.ts';
-import { isUrl, withFaultLines } from './policy-options.ts';
+import { isUrl, shownPlace, withFaultLines } from './policy-options.ts';
 
 export interface MapOptions {
   readonly config?: string;
@@ -57,5 +57,5 @@ export function goodMap(bytes: Uint8Array, place: string, config: Config): Image
   if ('map' in checked) {
     return checked.map;
   }
-  throw withFaultLines(mapError(checked.faults, place));
+  throw withFaultLines(mapError(checked.faults, shownPlace(place)));
 }

@@ -4,7 +4,7 @@ import type { Fault } from '../core/errors.ts';
 import { lintImageMap, type LintWarning } from '../core/map-lint.ts';
 import { addMapOptions, checkMap, type MapOptions, readMapBytes } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
-import { loadConfig, takesInputOnce } from './policy-options.ts';
+import { loadConfig, shownPlace, takesInputOnce } from './policy-options.ts';
 import { requireImages } from './required-images.ts';
 
 interface LintOptions extends MapOptions {
@@ -29,7 +29,12 @@ export function addMapLintCommand(map: Command, finish: (exitCode: number) => vo
   takesInputOnce(addMapOptions(command)).action(async (places: string[], options: LintOptions) => {
     const config = await loadConfig(options);
     for (const place of places) {
-      const report = lint(place, await readMapBytes(place, config), config, options.require);
+      const report = lint(
+        shownPlace(place),
+        await readMapBytes(place, config),
+        config,
+        options.require,
+      );
       process.stdout.write(
         options.output === 'json' ? renderJsonLines([report]) : reportText(report),
       );

@@ -1,11 +1,11 @@
 import type { KeyObject } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { type Config, environment } from '../config.ts';
 import { RewriterError } from '../core/errors.ts';
 import { publishSignature } from '../source/publish-map.ts';
 import { openStore, parseS3Url } from '../source/s3.ts';
-import { readPrivateKey, signBytes } from '../source/signature.ts';
+import { joinSignatures, readPrivateKey, signBytes } from '../source/signature.ts';
 import { SIGNATURE_SUFFIX } from '../source/source.ts';
 import { goodMap, readMapBytes } from './map-input.ts';
 import { isUrl, loadConfig } from './policy-options.ts';
@@ -59,11 +59,23 @@ async function writeSignature(path: string, signature: string): Promise<void> {
     return;
   }
   try {
-    await writeFile(path, signature);
+    // Readers that have another key, or the map before, go on to find a signature that fits.
+    await writeFile(path, joinSignatures(signature, await readIfThere(path)));
     process.stderr.write(`signed: ${path}\n`);
   } catch (error) {
     const { message } = error as Error;
     throw new RewriterError('USAGE', `cannot write the signature: ${message}`, { cause: error });
+  }
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return undefined;
+    }
+    throw error;
   }
 }
 

@@ -207,6 +207,11 @@ export function withoutSecrets(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1').replace(/[?#].*$/s, '');
 }
 
+/** A path, or a URL as it may be shown. */
+export function shownPlace(place: string): string {
+  return isUrl(place) ? withoutSecrets(place) : place;
+}
+
 /** Whether a place is written as a URL and not as a path. */
 export function isUrl(place: string): boolean {
   return /^[a-z0-9]+:\/\//.test(place);

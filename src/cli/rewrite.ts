@@ -32,7 +32,11 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
     )
     .argument('<file...>', 'YAML or JSON files, folders of them, or - for standard input')
     .option('--write', 'put the result in the place of each file, all or none', false)
-    .option('--diff', 'print a unified diff in place of the result', false)
+    .addOption(
+      new Option('--diff', 'print a unified diff in place of the result')
+        .default(false)
+        .conflicts(['write', 'output']),
+    )
     .addOption(
       new Option('--check', 'print which files would change; exit 1 if any would')
         .default(false)

@@ -271,7 +271,7 @@ export const ERROR_CODES = {
   },
   MANIFEST_NOT_YAML: {
     meaning:
-      'A document of a file cannot be read: a fault of syntax, a key that stands twice, an alias without its anchor, a merge key that readers resolve in several ways, or more than 32 MiB.',
+      'A document of a file cannot be read: a fault of syntax, a key that stands twice, an alias without its anchor, a merge key that readers resolve in several ways, a template where an image should be, or more than 32 MiB.',
     remedy:
       'Correct the line and column that the message names; render a Helm template before it is rewritten. Nothing was written.',
   },
@@ -286,8 +286,9 @@ export const ERROR_CODES = {
       'Check the permissions of the folder and the space on the disk; mount the folder and not the file alone.',
   },
   EXPORT_INCOMPLETE: {
-    meaning: 'The format of an export cannot say all of the rules; the lines before name them.',
-    remedy: 'Change those rules, or take the export without them: `--partial`.',
+    meaning:
+      'The format of an export cannot say all of the rules, or files of an earlier export are left over; the lines before name them.',
+    remedy: 'Change those rules and remove those files, or take the export as it is: `--partial`.',
   },
   EXPORT_TOO_LARGE: {
     meaning: 'A MutatingAdmissionPolicy of these rules would be refused by the API server.',
@@ -318,7 +319,8 @@ export const ERROR_CODES = {
   },
   ROUTE_UNKNOWN: {
     meaning: 'The path or method is not served (HTTP 404).',
-    remedy: 'Call `POST /mutate` or `POST /audit`; probes and metrics are on the operations port.',
+    remedy:
+      'Call `POST /mutate` or `POST /audit`; probes, metrics and status are on the operations port.',
   },
   CLIENT_UNAUTHORIZED: {
     meaning: 'The caller showed no acceptable client certificate (HTTP 403).',
@@ -373,7 +375,7 @@ export const ERROR_CODES = {
   },
   USAGE: {
     meaning:
-      'A command was called with wrong arguments, or its result cannot be written (exit code 2).',
+      'A command was called with wrong arguments, its input cannot be read, or its result cannot be written (exit code 2).',
     remedy: 'See `--help` of the command.',
   },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;

@@ -20,7 +20,7 @@ export interface Imported {
 
 /** Reads a map in any of its forms, at most `maxBytes`; an alias becomes a line of its own. */
 export function importMap(bytes: Uint8Array, maxBytes: number): Imported {
-  const { lines, faults } = readMapDocument(bytes, maxBytes);
+  const { lines, faults, unknownKeys } = readMapDocument(bytes, maxBytes);
   if (faults.length > 0) {
     return { lines: [], places: [], faults, notes: [] };
   }
@@ -32,7 +32,7 @@ export function importMap(bytes: Uint8Array, maxBytes: number): Imported {
     }),
     places: lines.map(({ path }) => path),
     faults,
-    notes: [],
+    notes: unknownKeys.map((path) => `${path} is a key that no map has; it was passed over`),
   };
 }
 

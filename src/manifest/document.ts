@@ -119,7 +119,8 @@ export function readDocument(source: string): ManifestDocument | { readonly faul
   };
 }
 
-const RENDER_FIRST = 'a template has to be rendered first, as by `helm template`';
+/** What to do with a template. */
+export const RENDER_FIRST = 'a template has to be rendered first, as by `helm template`';
 
 function errorText({ code, message }: YAMLError, source: string): string {
   if (code === 'RESOURCE_EXHAUSTION') {

@@ -8,7 +8,7 @@ import {
   type UnhandledReason,
 } from '../core/manifest-images.ts';
 import type { Policy, Reason, Rule } from '../core/policy.ts';
-import { type ManifestDocument, readDocument, splitDocuments } from './document.ts';
+import { type ManifestDocument, readDocument, RENDER_FIRST, splitDocuments } from './document.ts';
 import { type EditPlan, type FoundImage, planEdits } from './plan-edits.ts';
 import { applyEdits, type Edit, LineIndex, type Position } from './text.ts';
 
@@ -74,6 +74,11 @@ export function rewriteManifest(
       continue;
     }
     const rewrite = rewriteDocument(document, options);
+    for (const { offset: at, image } of rewrite.results.filter(isTemplated)) {
+      const { line, column } = index.position(offset + at);
+      const message = `${JSON.stringify(image)} is no image; ${RENDER_FIRST}`;
+      faults.push({ code: 'MANIFEST_NOT_YAML', path: `${file}:${line}:${column}`, message });
+    }
     for (const { start, end, text: replacement } of rewrite.edits) {
       edits.push({ start: offset + start, end: offset + end, text: replacement });
     }
@@ -89,6 +94,11 @@ export function rewriteManifest(
     throw new RewriterError(first.code, `${first.path}: ${first.message}`, { faults });
   }
   return { text: applyEdits(text, edits), edits, findings, remarks };
+}
+
+/** Whether a quoted template expression stands for an image, which makes a template look like YAML. */
+function isTemplated({ outcome, image }: ImageResult): boolean {
+  return outcome === 'invalid' && image.includes('{{');
 }
 
 /** Offsets count from the beginning of the document. */

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { type Finished, runProgram } from '../support/program.ts';
@@ -104,6 +104,29 @@ describe('export hosts.toml', () => {
       'override_path = true',
       '',
     ]);
+  });
+});
+
+describe('export hosts.toml after another one', () => {
+  it('tells of files that stay in use, and takes no notice of those of others', async () => {
+    await using workspace = await Workspace.create();
+    const folder = workspace.path('certs.d');
+    await runExport(`hosts.toml ${CONFIG} --partial --directory ${folder}`);
+    await mkdir(`${folder}/ghcr.io`);
+    await writeFile(`${folder}/ghcr.io/hosts.toml`, 'server = "https://ghcr.io"\n');
+    const config = await workspace.write(
+      'config.yaml',
+      'apiVersion: sdr-image-rewriter/v1\nprocurement: public\n',
+    );
+    const args = `hosts.toml --config ${config} --directory ${folder}`;
+    const { code, stdout, stderr } = await runExport(args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr.split('\n')).toEqual([
+      `left over: ${folder}/registry.atlan.com/hosts.toml: an earlier export wrote it, and containerd goes on to pull by it`,
+      expect.stringMatching(/^error: .* 1 file of an earlier export .* \[EXPORT_INCOMPLETE\]$/),
+      '',
+    ]);
+    expect(await runExport(`${args} --partial`)).toMatchObject({ code: 0 });
   });
 });
 

@@ -565,12 +565,36 @@ images:
     expect(stderr).toMatch(/tagSuffix.*\[MAP_IMPORT_INVALID\]\n$/);
   });
 
+  it('tells of keys that no map has', async () => {
+    const document = {
+      apiVersion: 'sdr-image-map/v1',
+      images: [{ source: 'atlanhq/a:1', target: 'r.example/a:1', sourcedigest: A }],
+      repository: [],
+    };
+    const { code, stderr } = await run('import -', JSON.stringify(document));
+    expect(code).toBe(0);
+    expect(stderr).toBe(
+      'note: -: $.repository is a key that no map has; it was passed over\nnote: -: $.images[0].sourcedigest is a key that no map has; it was passed over\n',
+    );
+  });
+
   it('holds the targets against allowedTargets', async () => {
     const args = 'import --config examples/config-map.yaml -';
     expect(await run(args, 'atlanhq/a:1=registry.corp.example/a:1')).toMatchObject({ code: 0 });
     const finished = await run(args, 'atlanhq/a:1=evil.example/a:1');
     expect(finished).toMatchObject({ code: 1, stdout: '' });
     expect(finished.stderr).toContain('MAP_TARGET_FORBIDDEN');
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['comments', '# written by a job\n\n'],
+    ['a list without entries', '[]'],
+    ['a map without entries', '{"apiVersion": "sdr-image-map/v1"}'],
+  ])('takes %s for the failure of what should have written it', async (_title, input) => {
+    const { code, stdout, stderr } = await run('import -', input);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe('error: standard input has no entry to import [MAP_IMPORT_INVALID]\n');
   });
 
   it('ends with 2 for a file that is not there', async () => {
@@ -619,6 +643,19 @@ describe('map sign', () => {
     for (const key of [old, next]) {
       const map = await signedMap(workspace, key);
       expect((await resolveWith(workspace, map, both)).code).toBe(0);
+    }
+  });
+
+  it('keeps the signature of another key, and its own once', async () => {
+    await using workspace = await Workspace.create();
+    const keys = [await writeKeyPair(workspace, 'old'), await writeKeyPair(workspace, 'next')];
+    const map = await workspace.write('map.json', await readFile(EXAMPLE));
+    for (const { privateKey } of [...keys, ...keys]) {
+      expect(await run(`sign ${map} --key ${privateKey}`)).toMatchObject({ code: 0 });
+    }
+    expect((await readFile(`${map}.sig`, 'utf8')).match(/\n/g)).toHaveLength(2);
+    for (const { publicKey } of keys) {
+      expect((await resolveWith(workspace, map, publicKey)).code).toBe(0);
     }
   });
 

@@ -146,6 +146,11 @@ describe('rewrite', () => {
     ],
     ['a tab as indentation', 'a:\n\tb: 1\n', '2:1: .* [MANIFEST_NOT_YAML]'],
     ['a Helm template', 'image: {{ .Values.image }}\n', '1:9: .* [MANIFEST_NOT_YAML]'],
+    [
+      'a Helm template that is YAML',
+      'apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - {name: a, image: "{{ .Values.image }}"}\n',
+      '5:22: "{{ .Values.image }}" is no image; a template has to be rendered first.* [MANIFEST_NOT_YAML]',
+    ],
     ['an unknown alias', 'a: *b\n', '1:4: .* [MANIFEST_NOT_YAML]'],
     [
       'a binary file',
@@ -359,10 +364,12 @@ describe('rewrite --write', () => {
     expect(new Set(await contentOf(workspace, ...names))).toEqual(new Set([BEFORE]));
   });
 
-  it('is refused for standard input, and together with --check', async () => {
+  it('is refused for standard input, and together with --check or --diff', async () => {
     for (const args of [
       ['--write', '-'],
       ['--write', '--check', 'examples'],
+      ['--write', '--diff', 'examples'],
+      ['--diff', '--output', 'json', 'examples'],
     ]) {
       const { code, stdout, stderr } = await rewrite(args, BEFORE);
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
