@@ -535,7 +535,7 @@ describe('values that contradict each other', () => {
     [/tls.existingSecret is set, but/, { tls: { existingSecret: 'tls' } }],
     ...['tls', 'cert-manager', 'ca'].map((suffix): [RegExp, Values] => [
       /a name that the chart uses in another tls.mode/,
-      { tls: { ...existingSecret, existingSecret: `${RELEASE}-${suffix}`, caBundle: 'a' } },
+      { tls: { ...existingSecret, existingSecret: `${RELEASE}-${suffix}` } },
     ]),
     [
       /inject-ca-from: a\/b, but in tls.mode selfManaged the chart sees to caBundle/,
