@@ -126,6 +126,8 @@ export class Runtime {
    */
   async #holdAgainstMapInUse(next: Config, source: MapSource | undefined): Promise<void> {
     const loaded = this.#map?.current;
+    // Some know their place only then; what cannot be read now is told when the map is read.
+    await source?.prepare?.().catch(() => undefined);
     if (loaded === undefined || loaded.place !== (source?.place ?? source?.location)) {
       return;
     }
@@ -135,6 +137,7 @@ export class Runtime {
       BESIDE_REVIEWS,
     );
     if (faults.length > 0) {
+      source?.close?.();
       const { message, code } = mapError(faults, loaded.identity.location);
       throw new RewriterError(
         code,

@@ -40,11 +40,19 @@ export async function readSigned(
   settings: SignedReadSettings,
   { etag, abandoned }: ReadChoice,
 ): Promise<MapReading> {
-  const signal = AbortSignal.any([AbortSignal.timeout(settings.timeout), abandoned]);
-  // The race holds even for a source that does not heed the signal.
-  return untilAborted(readUntilSigned(source, settings, etag, signal), signal, () =>
-    timeoutError(source.location),
-  );
+  const end = new AbortController();
+  const giveUp = (): void => end.abort();
+  const timer = setTimeout(giveUp, settings.timeout).unref();
+  abandoned.addEventListener('abort', giveUp);
+  try {
+    // Also for a source that does not heed the signal.
+    return await untilAborted(readUntilSigned(source, settings, etag, end.signal), end.signal, () =>
+      timeoutError(source.location),
+    );
+  } finally {
+    clearTimeout(timer);
+    abandoned.removeEventListener('abort', giveUp);
+  }
 }
 
 /** Reads until map and signature fit, a few times: the two are written one after the other. */

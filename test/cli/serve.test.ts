@@ -167,6 +167,12 @@ describe('serve', () => {
       tlsServing: true,
     });
     expect((await get(`${opsUrl}/livez`)).status).toBe(200);
+    const unknown = await get(`${opsUrl}/healthz`);
+    expect(unknown.status).toBe(404);
+    expect(JSON.parse(unknown.body)).toEqual({
+      code: 'ROUTE_UNKNOWN',
+      message: 'GET /healthz is not served; call GET /livez, /readyz, /metrics or /status',
+    });
     await workspace.write('map.json', mapOf(1, 'registry.corp.example/a:1'));
     await serve.line('map.loaded');
     expect((await get(`${opsUrl}/readyz`)).status).toBe(200);

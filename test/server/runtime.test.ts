@@ -111,6 +111,32 @@ describe('allowedTargets that become narrower than the map in use', () => {
     runtime.stop();
   });
 
+  it('are refused as well where the place is known only when it is prepared', async () => {
+    let text = configWith('');
+    const prepared = (location: string): MapSource => {
+      let place: string | undefined;
+      return {
+        ...sourceOf(location),
+        get place() {
+          return place;
+        },
+        prepare: () => {
+          place = `place of ${location}`;
+          return Promise.resolve();
+        },
+      };
+    };
+    const runtime = await start(
+      () => Promise.resolve(text),
+      ({ url }) => prepared(url),
+    );
+    await runtime.start();
+    text = configWith('registry.corp.example');
+    await runtime.reload();
+    expect(runtime.configError?.code).toBe('MAP_TARGET_FORBIDDEN');
+    runtime.stop();
+  });
+
   it('are taken together with another place for the map', async () => {
     let text = configWith('');
     const runtime = await start(
