@@ -27,14 +27,15 @@ function setting<Schema extends z.ZodMiniType>(meaning: string, schema: Schema):
 
 function duration(least: string, most: string, otherwise: string) {
   const text = z.string().check(z.regex(DURATION, 'write a number and ms, s, m or h, such as 60s'));
-  const isWithin = (value: number): boolean =>
-    value >= milliseconds(least) && value <= milliseconds(most);
-  return z.prefault(
-    z
-      .pipe(text, z.transform(milliseconds))
-      .check(z.refine(isWithin, `must be between ${least} and ${most}`)),
-    otherwise,
-  );
+  const parse = z.transform((given: string, { issues }): number => {
+    const value = milliseconds(given);
+    if (value < milliseconds(least) || value > milliseconds(most)) {
+      const message = `${quote(given)} must be between ${least} and ${most}`;
+      issues.push({ code: 'custom', message, input: given });
+    }
+    return value;
+  });
+  return z.prefault(z.pipe(text, parse), otherwise);
 }
 
 /** Milliseconds of a text that matches `DURATION`. */

@@ -1,7 +1,7 @@
 import { isInvalid } from '../errors.ts';
 import type { Exemption } from '../exemption.ts';
 import type { Decision, Policy } from '../policy.ts';
-import { canonicalText, parseReference } from '../reference.ts';
+import { canonicalText, parseReference, suffixText } from '../reference.ts';
 import type { Sight } from './webhook-sight.ts';
 
 /** What is to be said of an image of a workload, what needs attention first. */
@@ -39,13 +39,35 @@ export interface Classification {
 }
 
 /**
- * What an image of a pod was before it was rewritten. The annotation speaks of the creation of the pod,
- * so an image that was set later and is a source by itself is its own original.
+ * What an image of a pod was before it was rewritten. The annotation speaks of the creation of the pod: an image
+ * that was set later and is a source by itself is its own original, and one that was rewritten then had the tag
+ * and digest that it has now.
  */
 export function originalOf(policy: Policy, image: string, annotated: string | undefined): string {
   const decision = policy.decide(image);
   const isSource = decision.outcome !== 'kept' || decision.reason === 'procurement-public';
-  return isSource ? image : (annotated ?? image);
+  if (isSource || annotated === undefined) {
+    return image;
+  }
+  const setLater = withSuffixOf(image, annotated);
+  const isOfLater =
+    setLater !== undefined &&
+    !leadsTo(policy, annotated, image) &&
+    leadsTo(policy, setLater, image);
+  return isOfLater ? setLater : annotated;
+}
+
+function leadsTo(policy: Policy, original: string, image: string): boolean {
+  const decision = policy.decide(original);
+  return decision.outcome === 'rewritten' && canonical(decision.target) === canonical(image);
+}
+
+/** Another image of the same repository; undefined where one of the two does not parse. */
+function withSuffixOf(image: string, original: string): string | undefined {
+  const [suffix, name] = [parseReference(image), parseReference(original)];
+  return isInvalid(suffix) || isInvalid(name)
+    ? undefined
+    : `${name.repository}${suffixText(suffix)}`;
 }
 
 /** Puts an image in its state; undefined where it is none of ours. Total. */

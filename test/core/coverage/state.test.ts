@@ -119,6 +119,8 @@ describe('originalOf', () => {
     ['a target without an annotation', 'r.example/a:1', undefined, 'r.example/a:1'],
     ['a source that was set later', 'atlanhq/b:2', 'atlanhq/a:1', 'atlanhq/b:2'],
     ['an unmapped source that was set later', 'atlanhq/c:2', 'atlanhq/a:1', 'atlanhq/c:2'],
+    ['a target that was set later', 'r.example/b:2', 'atlanhq/b:1', 'docker.io/atlanhq/b:2'],
+    ['a target that no source of that name has', 'r.example/a:2', 'atlanhq/a:1', 'atlanhq/a:1'],
     ['what does not parse', 'atlanhq/A', 'atlanhq/a:1', 'atlanhq/A'],
   ])('of %s is what its author wrote', (_title, image, annotated, original) => {
     expect(originalOf(BY_MAP, image, annotated)).toBe(original);
