@@ -16,9 +16,10 @@ export interface LoadedProgram {
 }
 
 /**
- * Loads the bundled program in `folder`, an absolute path. Half of the time to start would be compiling, so it takes what V8 compiled
- * in an earlier run, if that was kept. V8 refuses the code of another version of itself; it does not see damage,
- * nor code of another source as long, which is what the checksum is for. Then the program is compiled as ever.
+ * Loads the bundled program in `folder`, an absolute path. Half of the time to start would be compiling, so it
+ * takes what V8 compiled in an earlier run, if that was kept. V8 refuses the code of another version of itself; it
+ * does not see damage, nor code of another source as long, which is what the checksum is for. What cannot be used
+ * is compiled anew.
  */
 export function loadProgram(folder: string): LoadedProgram {
   const filename = join(folder, 'program.cjs');

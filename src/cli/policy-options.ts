@@ -207,9 +207,9 @@ export function withoutSecrets(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1').replace(/[?#].*$/s, '');
 }
 
-/** A path, or a URL as it may be shown. */
+/** A place as it may be shown: only a web server is asked with secrets in the URL. */
 export function shownPlace(place: string): string {
-  return isUrl(place) ? withoutSecrets(place) : place;
+  return /^https?:/i.test(place) ? withoutSecrets(place) : place;
 }
 
 /** Whether a place is written as a URL and not as a path. */
