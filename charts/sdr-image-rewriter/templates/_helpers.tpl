@@ -46,11 +46,15 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* Not empty where an annotation, such as cert-manager's or OpenShift's, lets somebody else write caBundle. */}}
-{{- define "sdr.hasInjector" -}}
-{{- range $key, $_ := .Values.webhook.annotations -}}
-{{- if contains "/inject-" $key -}}true{{- end -}}
+{{/* The annotations, such as cert-manager's or OpenShift's, that let somebody else write caBundle; empty without any. */}}
+{{- define "sdr.injectors" -}}
+{{- $found := list -}}
+{{- range $key, $value := .Values.webhook.annotations -}}
+{{- if contains "/inject-" $key -}}
+{{- $found = append $found (printf "%s: %s" $key (toString $value)) -}}
 {{- end -}}
+{{- end -}}
+{{- join ", " $found -}}
 {{- end -}}
 
 {{- define "sdr.cacheFolder" -}}/var/cache/sdr-image-rewriter{{- end -}}
