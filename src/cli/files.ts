@@ -27,10 +27,14 @@ export async function readInput(path: string): Promise<Buffer> {
   try {
     return path === '-' ? await readStandardInput() : await readFile(path);
   } catch (error) {
-    const file = path === '-' ? 'standard input' : path;
-    const message = `cannot read the input: ${fileFaultText(file, error)}`;
+    const message = `cannot read the input: ${fileFaultText(inputName(path), error)}`;
     throw new RewriterError('USAGE', printable(message), { cause: error });
   }
+}
+
+/** What a message calls a file, or `-`. */
+export function inputName(path: string): string {
+  return path === '-' ? 'standard input' : path;
 }
 
 async function readStandardInput(): Promise<Buffer> {

@@ -11,6 +11,7 @@ import {
 } from '../core/map-import.ts';
 import { mapText, structuredMap, tooLargeToWrite } from '../core/map-writer.ts';
 import { mapError } from '../source/cached-map.ts';
+import { inputName } from './files.ts';
 import { parseManifest } from './manifests.ts';
 import { checkMap, readMapBytes } from './map-input.ts';
 import { loadConfig, shownPlace, takesInputOnce, withFaultLines } from './policy-options.ts';
@@ -51,7 +52,7 @@ export function addMapImportCommand(map: Command): void {
       const one = read(file, bytes, options.format, config.imageMap.maxBytes);
       if (one.lines.length === 0 && one.faults.length === 0) {
         // Whatever should have written it has failed, and an empty map leaves every image to no rule.
-        throw new RewriterError('MAP_IMPORT_INVALID', `${nameOf(file)} has no entry to import`);
+        throw new RewriterError('MAP_IMPORT_INVALID', `${inputName(file)} has no entry to import`);
       }
       if (one.faults.length > 0) {
         throw withFaultLines(mapError(one.faults, file));
@@ -79,10 +80,6 @@ export function addMapImportCommand(map: Command): void {
     }
     process.stdout.write(text);
   });
-}
-
-function nameOf(file: string): string {
-  return file === '-' ? 'standard input' : file;
 }
 
 /** With the name of the file, where there are several. */

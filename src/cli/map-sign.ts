@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { type Config, environment } from '../config.ts';
 import { RewriterError } from '../core/errors.ts';
+import { isNotFound } from '../files/text-file.ts';
 import { publishSignature } from '../source/publish-map.ts';
 import { openStore, parseS3Url } from '../source/s3.ts';
 import { joinSignatures, readPrivateKey, signBytes } from '../source/signature.ts';
@@ -72,7 +73,7 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    if (isNotFound(error)) {
       return undefined;
     }
     throw error;

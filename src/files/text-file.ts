@@ -17,6 +17,11 @@ export async function readBytes(path: string, what: string, code: ErrorCode): Pr
   }
 }
 
+/** Whether an error says that there is no such file. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
 /** Why a file cannot be read. Node.js names the one that cannot be opened, and not the one that is open. */
 export function fileFaultText(file: string, error: unknown): string {
   const { code, message, path } = error as NodeJS.ErrnoException;

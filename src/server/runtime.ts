@@ -13,7 +13,7 @@ import { forgetMap, type Metrics } from '../metrics.ts';
 import { CachedMap, mapError, type MapObserver } from '../source/cached-map.ts';
 import { mapSettings } from '../source/map-settings.ts';
 import { BESIDE_REVIEWS, runInSlices } from '../source/slices.ts';
-import type { MapSource } from '../source/source.ts';
+import { type MapSource, placeOf } from '../source/source.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 
 const LOGGED_FAULTS = 10;
@@ -126,9 +126,12 @@ export class Runtime {
    */
   async #holdAgainstMapInUse(next: Config, source: MapSource | undefined): Promise<void> {
     const loaded = this.#map?.current;
+    if (loaded === undefined || source === undefined) {
+      return;
+    }
     // Some know their place only then; what cannot be read now is told when the map is read.
-    await source?.prepare?.().catch(() => undefined);
-    if (loaded === undefined || loaded.place !== (source?.place ?? source?.location)) {
+    await source.prepare?.().catch(() => undefined);
+    if (loaded.place !== placeOf(source)) {
       return;
     }
     const guards = { ...mapSettings(next), allowRollback: true, maxShrink: 1 };
@@ -137,7 +140,7 @@ export class Runtime {
       BESIDE_REVIEWS,
     );
     if (faults.length > 0) {
-      source?.close?.();
+      source.close?.();
       const { message, code } = mapError(faults, loaded.identity.location);
       throw new RewriterError(
         code,

@@ -14,7 +14,7 @@ import { sha256Steps } from './digest.ts';
 import { pauseBetweenReads } from './read-pause.ts';
 import { isSigned, readSigned, type SignedBytes, type SignedReadSettings } from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
-import type { MapReading, MapSource } from './source.ts';
+import { type MapReading, type MapSource, placeOf } from './source.ts';
 
 export interface CachedMapSettings extends MapGuards, SignedReadSettings {
   /** Milliseconds between reads, ±20 %. */
@@ -238,7 +238,7 @@ export class CachedMap {
     const generation = this.#generation;
     const { cache, readKeys } = this.#settings;
     const cached = await cache?.load();
-    if (cached?.place !== this.#place || !(await isSigned(cached, readKeys))) {
+    if (cached?.place !== placeOf(this.#source) || !(await isSigned(cached, readKeys))) {
       return;
     }
     const restored = this.#restore(cached);
@@ -296,7 +296,7 @@ export class CachedMap {
     const settings = this.#settings;
     const rules = restored ?? (await this.#parse(bytes));
     // Serials and sizes of another place say nothing about this one.
-    const place = this.#place;
+    const place = placeOf(this.#source);
     const current = this.#current?.place === place ? this.#current.rules : undefined;
     const faults = await this.#run(successorSteps(rules, current, settings));
     if (hasFaults(rules) || faults.length > 0) {
@@ -314,11 +314,6 @@ export class CachedMap {
       place,
       loadedAt: this.#clock.now(),
     };
-  }
-
-  /** Tells places apart that are shown as one location. */
-  get #place(): string {
-    return this.#source.place ?? this.location;
   }
 
   #parse(bytes: Uint8Array): Promise<ImageMap | MapFaults> {

@@ -4,7 +4,7 @@ import { sha256Steps } from './digest.ts';
 import { enlarge, timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
-import { fileFaultText } from '../files/text-file.ts';
+import { fileFaultText, isNotFound } from '../files/text-file.ts';
 import { watchFiles } from '../files/watch-file.ts';
 
 /** Bytes that are read at once. */
@@ -97,8 +97,4 @@ async function readSignature(path: string, signal: AbortSignal): Promise<Uint8Ar
     }
     throw error;
   }
-}
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -48,3 +48,8 @@ export interface MapSource {
   /** Closes its connections; it opens them again where it is still read from. */
   close?(): void;
 }
+
+/** Tells places apart that are shown as one location. */
+export function placeOf({ place, location }: MapSource): string {
+  return place ?? location;
+}
