@@ -1,3 +1,4 @@
+import { freeMemory } from './free-memory.ts';
 import type { MapEntry } from './image-map.ts';
 import { TextStore } from './packed-text.ts';
 
@@ -202,9 +203,10 @@ export class EntryTable {
 
   #reserve(size: number): void {
     if (size * RECORD_SIZE > this.#records.length) {
-      const records = new Uint32Array(2 * this.#records.length);
-      records.set(this.#records);
-      this.#records = records;
+      const old = this.#records;
+      this.#records = new Uint32Array(2 * old.length);
+      this.#records.set(old);
+      freeMemory(old);
     }
   }
 }

@@ -1,3 +1,5 @@
+import { freeMemory } from './free-memory.ts';
+
 const BLOCK_SIZE = 65_536;
 const FIRST_BLOCK_SIZE = 2048;
 const LENGTH_BYTES = 2;
@@ -204,6 +206,7 @@ export class TextIndex {
       }
     }
     this.#slots = slots;
+    freeMemory(old);
   }
 }
 

@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { finished } from 'node:stream/promises';
 import { RewriterError } from '../core/errors.ts';
+import { freeMemory } from '../core/free-memory.ts';
 import type { BodyMemory } from './body-memory.ts';
 
 /** A review holds object and oldObject, of 3 MiB each at most. */
 export const BODY_LIMIT = 7 * 1024 * 1024;
-/** Bytes from which a buffer is worth more than the call that frees it. */
-const FREED_FROM = 8 * 1024;
 
 const NO_BODY = Buffer.alloc(0);
 
@@ -29,7 +28,7 @@ export function receiveBody(
 
   const release = (): void => {
     memory.giveBack(bytes.length);
-    free(bytes);
+    freeMemory(bytes);
     bytes = NO_BODY;
   };
   const add = (piece: Buffer): RewriterError | undefined => {
@@ -47,7 +46,7 @@ export function receiveBody(
     } else {
       bytes = grown(bytes, length);
       bytes.set(piece, size);
-      free(piece);
+      freeMemory(piece);
     }
     size = needed;
     return undefined;
@@ -61,7 +60,7 @@ export function receiveBody(
       refuse(fault);
     }
     if (isOver) {
-      free(piece);
+      freeMemory(piece);
     }
   });
   request.on('end', () => {
@@ -108,17 +107,6 @@ function grown(bytes: Buffer, length: number): Buffer {
   }
   const next = Buffer.allocUnsafeSlow(length);
   next.set(bytes);
-  free(bytes);
+  freeMemory(bytes);
   return next;
-}
-
-/**
- * Frees a buffer that nobody reads any more. The garbage collector knows nothing of the limit of the
- * container, and would let a hundred MiB of them pile up.
- */
-function free({ buffer, length }: Buffer): void {
-  // One that shares its memory with others is left to the collector.
-  if (length >= FREED_FROM && length === buffer.byteLength && buffer instanceof ArrayBuffer) {
-    buffer.transfer(0);
-  }
 }

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
+import { freeMemory } from '../core/free-memory.ts';
 import { hasFaults, type ImageMap, imageMapSteps, type MapFaults } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
 import { type MapGuards, successorSteps } from '../core/map-guard.ts';
@@ -406,10 +407,12 @@ export class CachedMap {
   }
 
   #keep(reading: SignedBytes & ReadBytes, loaded: LoadedMap): void {
-    if (this.#settings.cache !== undefined) {
-      this.#unsaved = unsavedOf(reading, loaded);
-      void this.#save();
+    if (this.#settings.cache === undefined) {
+      freeMemory(reading.bytes);
+      return;
     }
+    this.#unsaved = unsavedOf(reading, loaded);
+    void this.#save();
   }
 
   /** Saves the latest, one after the other; what could not be saved is tried again when it is confirmed. */
@@ -435,6 +438,7 @@ export class CachedMap {
       } else if (error === undefined) {
         this.#unsaved = undefined;
         this.#isKept = true;
+        freeMemory(bytes);
       } else if (!unsaved.isTold) {
         unsaved.isTold = true;
         this.#observer.cacheFailed(error);

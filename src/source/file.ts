@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
+import { freeMemory } from '../core/free-memory.ts';
 import { sha256Steps } from './digest.ts';
 import { enlarge, timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
@@ -18,6 +19,7 @@ export function createFileSource(path: string): MapSource {
       const bytes = await readBounded(path, maxBytes, signal);
       const digest = await runInSlices(sha256Steps(bytes), BESIDE_REVIEWS);
       if (digest === etag) {
+        freeMemory(bytes);
         return { kind: 'unchanged' };
       }
       const signature = signed ? await readSignature(path + SIGNATURE_SUFFIX, signal) : undefined;
@@ -62,28 +64,29 @@ interface FileLimits {
 
 async function readToEnd(file: FileHandle, limits: FileLimits): Promise<Uint8Array> {
   const { location, size, maxBytes, signal } = limits;
-  // Room for a byte more, so that the last read finds the end.
-  let bytes: Buffer = Buffer.allocUnsafeSlow(size === 0 ? READ_SIZE : size + 1);
+  // As large as the map, so that nothing else is in it when it is freed.
+  let bytes: Buffer = Buffer.allocUnsafeSlow(size === 0 ? READ_SIZE : size);
+  const next = Buffer.alloc(1);
   let filled = 0;
   for (;;) {
     if (signal.aborted) {
       throw timeoutError(location);
     }
-    const { bytesRead } = await file.read(
-      bytes,
-      filled,
-      Math.min(READ_SIZE, bytes.length - filled),
-    );
+    const isFull = filled === bytes.length;
+    const { bytesRead } = isFull
+      ? await file.read(next, 0, 1)
+      : await file.read(bytes, filled, Math.min(READ_SIZE, bytes.length - filled));
     if (bytesRead === 0) {
       return bytes.subarray(0, filled);
     }
+    if (filled + bytesRead > maxBytes) {
+      throw tooLarge(location, filled + bytesRead, maxBytes);
+    }
+    if (isFull) {
+      bytes = enlarge(bytes, 2 * filled);
+      next.copy(bytes, filled);
+    }
     filled += bytesRead;
-    if (filled > maxBytes) {
-      throw tooLarge(location, filled, maxBytes);
-    }
-    if (filled === bytes.length) {
-      bytes = enlarge(bytes, 2 * bytes.length);
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { RewriterError } from '../core/errors.ts';
+import { freeMemory } from '../core/free-memory.ts';
 
 /** Bytes; for a body of unknown length. */
 const FIRST_CAPACITY = 65_536;
@@ -54,10 +55,11 @@ export async function readBody(body: Readable, limits: BodyLimits): Promise<Uint
   }
 }
 
-/** The same bytes with room for more behind them. */
+/** The same bytes with room for more behind them, in the place of those given. */
 export function enlarge(bytes: Buffer, capacity: number): Buffer {
   const larger = Buffer.allocUnsafeSlow(capacity);
   bytes.copy(larger);
+  freeMemory(bytes);
   return larger;
 }
 

@@ -818,6 +818,37 @@ describe('a changed configuration', () => {
   });
 });
 
+describe('the bytes of a map', () => {
+  /** Of more than a few KB, which are left to the garbage collector. */
+  const large = documentOf(1, 300);
+
+  it('are freed when the map is in use and there is no cache to keep them', async () => {
+    const { map, source } = benchOf();
+    source.put(large);
+    await map.start();
+    expect(source.bytes).toHaveLength(0);
+    expect(map.current?.rules.ruleCount).toBe(300);
+  });
+
+  it('are freed when the cache has them, and not before', async () => {
+    const cache = new FakeCache();
+    const bench = benchOf({ cache });
+    const bytes = bytesOf(large);
+    const kept: Buffer[] = [];
+    cache.save = (cached) => {
+      kept.push(Buffer.from(cached.bytes));
+      return Promise.resolve(kept.length === 1 ? new Error('no space left') : undefined);
+    };
+    bench.source.put(large);
+    await bench.map.start();
+    expect(bench.source.bytes).toHaveLength(bytes.length);
+    await ringAndRead(bench);
+    await turn();
+    expect(kept).toEqual([Buffer.from(bytes), Buffer.from(bytes)]);
+    expect(bench.source.bytes).toHaveLength(0);
+  });
+});
+
 describe('the cache', () => {
   const etag = 'cached';
 

@@ -56,6 +56,18 @@ describe('a map in a file', () => {
     }
   });
 
+  it('leaves no memory to the garbage collector when it is read again and nothing changed', async () => {
+    await using bench = await openBench();
+    await bench.put(Buffer.alloc(20_000_000, 'abcdefg'));
+    const request = requestOf({ maxBytes: 20_000_000 });
+    const reading = await bench.source.read(request);
+    const etag = reading.kind === 'changed' ? reading.etag : '';
+    const before = process.memoryUsage().arrayBuffers;
+    const again = await bench.source.read({ ...request, etag });
+    expect(again.kind).toBe('unchanged');
+    expect(process.memoryUsage().arrayBuffers).toBeLessThan(before + 10_000_000);
+  });
+
   it('is no folder', async () => {
     await using workspace = await Workspace.create();
     const refusal = await refusalOf(createFileSource(workspace.folder).read(requestOf()));
