@@ -71,7 +71,7 @@ async function run(within: Plan, on: Processors | undefined): Promise<Report> {
     machine: describeMachine(on !== undefined),
     plan: within,
     ...underLoad,
-    swaps,
+    ...swaps,
     starts,
     ...scaling,
     decisions,

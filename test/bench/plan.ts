@@ -22,7 +22,7 @@ export const FULL: Plan = {
   seconds: 1.5,
   warmUp: 0.3,
   compiling: 4,
-  processes: 3,
+  processes: 6,
   rounds: 12,
   sideRounds: 3,
   starts: 11,

@@ -66,9 +66,10 @@ const GOOD: Report = {
       pause: 5,
       worstPause: 9,
       quietPause: 1.5,
-      wait: 3,
+      waiting: 3,
+      collecting: 2,
+      unloaded: 0.5,
       background: 9,
-      collection: 2,
       eventLoopLag: 14,
       peak: 120,
       errors: 0,
@@ -81,14 +82,16 @@ const GOOD: Report = {
       pause: 25,
       worstPause: 40,
       quietPause: 1.5,
-      wait: 3,
+      waiting: 3,
+      collecting: 2,
+      unloaded: 0.5,
       background: 9,
-      collection: 2,
       eventLoopLag: NaN,
       peak: 220,
       errors: 0,
     },
   ],
+  floorPause: 1.4,
   starts: [
     { name: 'node', median: 40, slowest: 44, background: NaN },
     { name: 'code', median: 200, slowest: 220, background: NaN },
@@ -178,7 +181,7 @@ describe('the report', () => {
 
   it('says how many processes of each server took part', () => {
     expect(renderText(GOOD)).toContain(
-      '12 rounds in turns of 1.5 s, for which 3 processes of each',
+      '12 rounds in turns of 1.5 s, for which 6 processes of each',
     );
   });
 

@@ -25,6 +25,8 @@ export interface Report {
   readonly memory: readonly MemoryRow[];
   readonly connections: readonly ConnectionRow[];
   readonly swaps: readonly SwapRow[];
+  /** The slowest answer of the floor under the load of the swaps, in as much time as `quietPause`; median. */
+  readonly floorPause: number;
   readonly starts: readonly StartRow[];
   readonly containers: readonly ScalingRow[];
   readonly bodies: readonly ScalingRow[];
@@ -90,11 +92,14 @@ export interface SwapRow {
   readonly worstPause: number;
   /** The slowest answer in as much time without a swap, median of as many: what the machine does by itself. */
   readonly quietPause: number;
-  /** Longest time around a swap that the answering thread was ready to run and waited for its processor; median. */
-  readonly wait: number;
-  /** Longest stop of that thread for a garbage collection around a swap; median. */
-  readonly collection: number;
-  /** What threads of the background took in that time, median of the swaps. */
+  /**
+   * What the slowest answer around a swap spent on each: the answering thread was ready to run and waited for its
+   * processor, or stopped for garbage collections, or the load itself stood still; medians.
+   */
+  readonly waiting: number;
+  readonly collecting: number;
+  readonly unloaded: number;
+  /** What threads of the background took around a swap, median. */
   readonly background: number;
   /** What the server itself saw: `nodejs_eventloop_lag_max_seconds`, median of the swaps. */
   readonly eventLoopLag: number;

@@ -135,7 +135,7 @@ function memorySection({ memory }: Report): Section {
   const floor = memory.find(({ subject }) => subject === 'floor')?.peak ?? NaN;
   return {
     title: 'Memory',
-    text: 'Resident memory in MiB: some seconds after the start, and at its highest from the start to the end of all that load.',
+    text: 'Resident memory in MiB: when it idles, ten seconds or more after the start, and at its highest from the start to the end of all that load.',
     head: ['server', 'idle', 'peak', 'above floor'],
     rows: memory.map(({ subject, idle, peak }) => [
       SUBJECTS[subject],
@@ -146,20 +146,22 @@ function memorySection({ memory }: Report): Section {
   };
 }
 
-function swapSection({ swaps, plan }: Report): Section {
+function swapSection({ swaps, floorPause, plan }: Report): Section {
   return {
     title: 'Another map',
-    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps), and the slowest one in as much time without a swap, as often; how long, at the longest, the thread that answers was ready to run around a swap and waited for its processor, and what threads of the background took there meanwhile, which compile and collect garbage; the longest stop for a garbage collection; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
+    text: `A changed map is taken into use, ${plan.swaps} times, while 1,000 reviews a second come, by a server that was under full load before. Milliseconds: from the signal to refresh to the first answer by the new map; the slowest answer around that (median and worst of the swaps); of its time, how long the thread that answers was ready to run and waited for its processor, stopped for garbage collections, and how long the load itself stood still (medians; the rest is work); the slowest answer in as much time without a swap, as often, and that of the floor, which has no map; what threads of the background took around a swap, which compile and collect garbage; what the server itself saw (\`nodejs_eventloop_lag_max_seconds\`, which counts its own timer of about 10 ms).`,
     head: [
       'map',
       'MiB',
       'load',
       'pause',
       'worst pause',
+      'waiting',
+      'collecting',
+      'load stood still',
       'without a swap',
-      'wait',
+      'floor',
       'background',
-      'collection',
       'event loop lag',
       'peak memory in MiB',
       'errors',
@@ -170,10 +172,12 @@ function swapSection({ swaps, plan }: Report): Section {
       whole(row.load),
       fixed(row.pause, 1),
       fixed(row.worstPause, 1),
+      fixed(row.waiting, 1),
+      fixed(row.collecting, 1),
+      fixed(row.unloaded, 1),
       fixed(row.quietPause, 1),
-      fixed(row.wait, 1),
+      fixed(floorPause, 1),
       fixed(row.background, 1),
-      fixed(row.collection, 1),
       fixed(row.eventLoopLag, 1),
       fixed(row.peak, 1),
       whole(row.errors),

@@ -2,13 +2,21 @@ import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetric } from './http.ts';
 import { fullLoad, pacedLoad, type Sample } from './load.ts';
+import {
+  type Interval,
+  lengthOf,
+  partsOf,
+  type PauseParts,
+  StopProbe,
+  WaitProbe,
+} from './pause-parts.ts';
 import type { Plan } from './plan.ts';
-import type { SwapRow } from './report.ts';
+import type { Report, SwapRow } from './report.ts';
 import { mapTarget } from './sample-map.ts';
 import { highest, median } from './statistics.ts';
 import { MAP_SIZES, MAP_SUBJECTS, type MapSubject } from './subjects.ts';
 import type { ServerProcess } from './server-process.ts';
-import type { Testbed } from './testbed.ts';
+import type { Running, Testbed } from './testbed.ts';
 
 /** A light load: one review a millisecond, which is how exactly a pause is seen. */
 const PROBE = { connections: 16, perSecond: 1000 };
@@ -25,41 +33,53 @@ export async function measureSwaps(
   testbed: Testbed,
   plan: Plan,
   say: (what: string) => void,
-): Promise<SwapRow[]> {
-  const rows: SwapRow[] = [];
+): Promise<Pick<Report, 'swaps' | 'floorPause'>> {
+  say('the floor under a light load');
+  const floorPause = await measureFloor(testbed, plan);
+  const swaps: SwapRow[] = [];
   for (const subject of MAP_SUBJECTS) {
     say(`${plan.swaps} swaps of ${MAP_SIZES[subject]} entries`);
-    rows.push(await measureMap(testbed, subject, plan));
+    swaps.push(await measureMap(testbed, subject, plan));
   }
-  return rows;
+  return { swaps, floorPause };
 }
 
-interface Swap {
+/** The slowest answer of the floor, in as much time as there is around a swap; median. */
+async function measureFloor(testbed: Testbed, plan: Plan): Promise<number> {
+  await using running = await testbed.start('floor');
+  const pauses: number[] = [];
+  await underLightLoad(running, plan, [1], async (samples) => {
+    for (let window = 0; window < plan.swaps; window += 1) {
+      pauses.push(await quietPause(samples));
+    }
+  });
+  return median(pauses);
+}
+
+interface Swap extends PauseParts {
   readonly load: number;
   readonly pause: number;
-  readonly wait: number;
-  readonly collection: number;
   readonly background: number;
   readonly lag: number;
 }
 
 async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Promise<SwapRow> {
   await using running = await testbed.start(subject, {
-    flags: ['--import', await testbed.stopProbe()],
+    flags: ['--import', await testbed.collectionProbe()],
     hasChannel: true,
   });
   const versions = Array.from({ length: plan.swaps }, (_, index) => index + 2);
   const files = versions.map((version) => testbed.writeMap(subject, version));
-  const samples: Sample[] = [];
-  using waits = new WaitProbe(running.process);
   const swaps: Swap[] = [];
   const quietPauses: number[] = [];
   const lag = async (): Promise<number> => 1000 * (await readMetric(running.opsPort, LAG_METRIC));
 
-  const swapTo = async (version: number): Promise<Swap> => {
-    // Both are the maximum since they were asked for last.
+  const swapTo = async (samples: readonly Sample[], version: number): Promise<Swap> => {
+    using waits = new WaitProbe(running.process);
+    using stops = new StopProbe();
+    // Both tell what there was since they were asked for last.
     await lag();
-    await running.process.ask('longest stop');
+    await running.process.ask('collections');
     const [begun, background] = [performance.now(), running.process.background()];
     testbed.useMap(subject, version);
     running.process.child.kill('SIGHUP');
@@ -67,31 +87,21 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
     const { answered: used } = await firstSample(samples, begun, isByNewMap);
     // When the reviews that had to wait are answered as well.
     await firstSample(samples, begun, ({ due }) => due >= used + AFTERMATH);
+    const pause = slowest(samples, begun);
+    const collections = await collectionsOf(running.process);
     return {
       load: used - begun,
-      pause: slowest(samples, begun),
-      wait: waits.longestSince(begun),
-      collection: Number(await running.process.ask('longest stop')),
+      pause: lengthOf(pause),
+      ...partsOf(pause, { waits: waits.waits, collections, stops: stops.stops }),
       background: running.process.background() - background,
       lag: await lag(),
     };
   };
 
-  const target = running.target(undefined, [1, ...versions]);
-  // Else V8 would go on compiling for seconds, on the same processor, and that would be what is seen.
-  const { errors } = await fullLoad(target, {
-    connections: PROBE.connections,
-    warmUp: 0,
-    seconds: plan.compiling,
-    cpu: running.process.cpu,
-  });
-  await pacedLoad(target, { ...PROBE, onSample: (sample) => samples.push(sample) }, async () => {
-    await sleep(SETTLE);
+  const errors = await underLightLoad(running, plan, [1, ...versions], async (samples) => {
     for (const version of versions) {
-      const begun = performance.now();
-      await sleep(AFTERMATH);
-      quietPauses.push(slowest(samples, begun));
-      swaps.push(await swapTo(version));
+      quietPauses.push(await quietPause(samples));
+      swaps.push(await swapTo(samples, version));
     }
   });
 
@@ -103,39 +113,54 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
     load: median(of('load')),
     pause: median(of('pause')),
     worstPause: highest(of('pause')),
+    waiting: median(of('waiting')),
+    collecting: median(of('collecting')),
+    unloaded: median(of('unloaded')),
     quietPause: median(quietPauses),
-    wait: median(of('wait')),
-    collection: median(of('collection')),
     background: median(of('background')),
     eventLoopLag: median(of('lag')),
     peak: running.process.memory().peak,
-    errors: errors + samples.filter(({ answer }) => answer === undefined).length,
+    errors,
   };
 }
 
-/** Looks once a millisecond how long the thread that answers was kept from its processor. */
-class WaitProbe implements Disposable {
-  readonly #waits: { readonly until: number; readonly length: number }[] = [];
-  readonly #timer: NodeJS.Timeout;
+/** Compiles what is used most by a full load, then sends reviews at an even pace. Returns the wrong answers. */
+async function underLightLoad(
+  running: Running,
+  plan: Plan,
+  versions: readonly number[],
+  during: (samples: readonly Sample[]) => Promise<void>,
+): Promise<number> {
+  const samples: Sample[] = [];
+  const target = running.target(undefined, versions);
+  // Else V8 would go on compiling for seconds, on the same processor, and that would be what is seen.
+  const { errors } = await fullLoad(target, {
+    connections: PROBE.connections,
+    warmUp: 0,
+    seconds: plan.compiling,
+    cpu: running.process.cpu,
+  });
+  await pacedLoad(target, { ...PROBE, onSample: (sample) => samples.push(sample) }, async () => {
+    await sleep(SETTLE);
+    await during(samples);
+  });
+  return errors + samples.filter(({ answer }) => answer === undefined).length;
+}
 
-  constructor(process: ServerProcess) {
-    let before = process.waiting();
-    this.#timer = setInterval(() => {
-      const now = process.waiting();
-      if (now > before) this.#waits.push({ until: performance.now(), length: now - before });
-      before = now;
-    }, 1);
-  }
+/** What the server stopped for since it was asked last. */
+async function collectionsOf(process: ServerProcess): Promise<Interval[]> {
+  const collections = (await process.ask('collections')) as readonly [number, number][];
+  const { timeOrigin } = performance;
+  return collections.map(([begun, ended]) => ({
+    begun: begun - timeOrigin,
+    ended: ended - timeOrigin,
+  }));
+}
 
-  /** In milliseconds. */
-  longestSince(begun: number): number {
-    const since = this.#waits.filter(({ until }) => until >= begun);
-    return highest([0, ...since.map(({ length }) => length)]);
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-  }
+async function quietPause(samples: readonly Sample[]): Promise<number> {
+  const since = performance.now();
+  await sleep(AFTERMATH);
+  return lengthOf(slowest(samples, since));
 }
 
 /** The first sample that fits and was due since `begun`; waits for it. */
@@ -156,8 +181,10 @@ async function firstSample(
   }
 }
 
-/** The latency of the slowest review that was due since `begun`, in milliseconds. */
-function slowest(samples: readonly Sample[], begun: number): number {
-  const since = samples.filter(({ due }) => due >= begun);
-  return highest(since.map(({ due, answered }) => answered - due));
+/** The time of the review that took longest of those that were due since `begun`. */
+function slowest(samples: readonly Sample[], begun: number): Interval {
+  return samples
+    .filter(({ due }) => due >= begun)
+    .map(({ due, answered }) => ({ begun: due, ended: answered }))
+    .reduce((one, other) => (lengthOf(other) > lengthOf(one) ? other : one));
 }

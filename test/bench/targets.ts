@@ -16,7 +16,7 @@ export interface TargetResult {
 const MAP_OBSTACLE =
   'Most of what a map of 100,000 entries costs, one of 10,000 costs as well (see full load): answers, annotations and log lines name the map and the digests of its targets, and are longer for that (see audit log and metrics).';
 const PAUSE_OBSTACLE =
-  'While a map is taken into use, the thread that answers works on it for half a millisecond at a time, and stops for garbage collections (see another map, collection). The rest of a pause is time in which it is ready to run and waits for its processor: for the background thread of V8, which the kernel lets go on to the end of a time slice, and for whatever else the machine does (wait). A good part of that is there without a swap as well.';
+  'While a map is taken into use, the thread that answers works on it for half a millisecond at a time. What makes the slowest review wait is, most of all, that this thread is ready to run and its processor is taken (see another map, waiting): a trace of the kernel’s scheduler (perf sched) shows the background thread of V8 there, or one of the machine, which is let go on to the end of a time slice. Then come garbage collections. The floor makes a review wait about as long as a server with a map that is not replaced (see floor).';
 const START_OBSTACLE =
   'Node.js takes its time before it runs the first line of a program, and most of what follows is the loading of code, of its own modules as well (see start).';
 const IDLE_OBSTACLE =

@@ -91,10 +91,10 @@ export class Testbed implements Disposable {
     return this.#startWithS3(1, cacheFile);
   }
 
-  /** The module to load into a server that is to be asked for its longest stop; see stop-probe.ts. */
-  async stopProbe(): Promise<string> {
-    const program = this.#path('stop-probe.mjs');
-    await buildYardstick('stop-probe', program);
+  /** The module to load into a server that is to be asked for its garbage collections; see collection-probe.ts. */
+  async collectionProbe(): Promise<string> {
+    const program = this.#path('collection-probe.mjs');
+    await buildYardstick('collection-probe', program);
     return program;
   }
 

@@ -14,7 +14,7 @@ const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
 const HANDSHAKE_SUBJECTS: readonly Subject[] = ['floor', 'fastify', 'prefix'];
 const HANDSHAKES_AT_ONCE = 8;
 /** For what the start left behind to be over. */
-const SETTLE = 2000;
+const SETTLE = 10_000;
 
 type UnderLoad = Pick<Report, 'throughput' | 'halfLoad' | 'memory' | 'connections' | 'audit'>;
 

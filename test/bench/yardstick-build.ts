@@ -2,7 +2,7 @@ import { build } from 'esbuild';
 
 /** Bundles a yardstick, or a probe, as the program is bundled: to strip types at the start would cost it time and memory. */
 export async function buildYardstick(
-  kind: 'floor' | 'fastify' | 'stop-probe',
+  kind: 'floor' | 'fastify' | 'collection-probe',
   outfile: string,
 ): Promise<void> {
   await build({
