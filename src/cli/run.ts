@@ -18,7 +18,8 @@ const USAGE_CODES = new Set<ErrorCode>([
 ]);
 
 /** Runs one command line; returns the exit code. Errors go to standard error, as one sentence with a code. */
-export async function run(argv: readonly string[]): Promise<number> {
+export async function run(commandLine: readonly string[]): Promise<number> {
+  const argv = withoutHelpCommand(commandLine);
   let exitCode = EXIT_FINE;
   // A reader that has seen enough, such as head, is no fault.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -43,6 +44,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     }
     throw error;
   }
+}
+
+/** `help map lint` is `map lint --help`; by itself commander would show the help of `map`. */
+function withoutHelpCommand(argv: readonly string[]): readonly string[] {
+  const [node = '', program = '', first, ...rest] = argv;
+  return first === 'help' ? [node, program, ...rest, '--help'] : argv;
 }
 
 /** Puts an error on standard error; returns the exit code. */

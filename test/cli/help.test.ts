@@ -49,6 +49,11 @@ describe('--help', () => {
     },
   );
 
+  it.each(COMMANDS)('of $name is shown by help $name, too', async ({ name }) => {
+    const [shown, expected] = await Promise.all([run(`help ${name}`), run(`${name} --help`)]);
+    expect(shown).toEqual(expected);
+  });
+
   it.each(['-h', 'help', 'help resolve', 'map help lint'])(
     'is there as %s as well',
     async (args) => {
