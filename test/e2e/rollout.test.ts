@@ -1,7 +1,7 @@
 import { ApiException, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { apply, copyImage, eventually, getJson, kubectl, setting } from './support/cluster.ts';
+import { apply, copyImage, eventually, getJson, kubectl, run, setting } from './support/cluster.ts';
 import {
   createBucket,
   credentialsSecret,
@@ -92,9 +92,19 @@ async function webhookPods(): Promise<string[]> {
   return items.map(({ metadata }) => metadata.name);
 }
 
-function webhookLogs(): Promise<string> {
+async function webhookLogs(): Promise<string> {
   const selector = 'app.kubernetes.io/name=sdr-image-rewriter';
-  return kubectl('logs', '-n', RELEASE_NAMESPACE, '-l', selector, '--tail=-1');
+  const args = ['logs', '-n', RELEASE_NAMESPACE, '-l', selector, '--tail=-1'];
+  for (;;) {
+    const { code, stdout, stderr } = await run('kubectl', args);
+    if (code === 0) {
+      return stdout;
+    }
+    // A pod of a rollout may go away between being listed and being asked.
+    if (!stderr.includes('(NotFound)')) {
+      throw new Error(stderr);
+    }
+  }
 }
 
 async function servingAuthority(): Promise<string> {
