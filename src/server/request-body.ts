@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { finished } from 'node:stream/promises';
 import { RewriterError } from '../core/errors.ts';
 import { freeMemory } from '../core/free-memory.ts';
+import { enlarge } from '../enlarge.ts';
 import type { BodyMemory } from './body-memory.ts';
 
 /** A review holds object and oldObject, of 3 MiB each at most. */
@@ -44,7 +45,7 @@ export function receiveBody(
       // The usual review is a single piece, and is not copied.
       bytes = piece;
     } else {
-      bytes = grown(bytes, length);
+      bytes = length > bytes.length ? enlarge(bytes, length) : bytes;
       bytes.set(piece, size);
       freeMemory(piece);
     }
@@ -99,14 +100,4 @@ function noRoom({ limit }: BodyMemory): RewriterError {
 function nextLength({ headers }: IncomingMessage, size: number, needed: number): number {
   const announced = Number(headers['content-length'] ?? BODY_LIMIT);
   return Math.max(needed, Math.min(2 * size, announced));
-}
-
-function grown(bytes: Buffer, length: number): Buffer {
-  if (length === bytes.length) {
-    return bytes;
-  }
-  const next = Buffer.allocUnsafeSlow(length);
-  next.set(bytes);
-  freeMemory(bytes);
-  return next;
 }

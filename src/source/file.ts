@@ -1,8 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
 import { freeMemory } from '../core/free-memory.ts';
+import { enlarge } from '../enlarge.ts';
 import { sha256Steps } from './digest.ts';
-import { enlarge, timeoutError, tooLarge } from './read-body.ts';
+import { timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
 import { fileFaultText, isNotFound } from '../files/text-file.ts';

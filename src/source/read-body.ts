@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { RewriterError } from '../core/errors.ts';
-import { freeMemory } from '../core/free-memory.ts';
+import { enlarge } from '../enlarge.ts';
 
 /** Bytes; for a body of unknown length. */
 const FIRST_CAPACITY = 65_536;
@@ -53,14 +53,6 @@ export async function readBody(body: Readable, limits: BodyLimits): Promise<Uint
     signal.removeEventListener('abort', abort);
     body.destroy();
   }
-}
-
-/** The same bytes with room for more behind them, in the place of those given. */
-export function enlarge(bytes: Buffer, capacity: number): Buffer {
-  const larger = Buffer.allocUnsafeSlow(capacity);
-  bytes.copy(larger);
-  freeMemory(bytes);
-  return larger;
 }
 
 export function timeoutError(location: string): RewriterError {

@@ -95,16 +95,15 @@ async function webhookPods(): Promise<string[]> {
 async function webhookLogs(): Promise<string> {
   const selector = 'app.kubernetes.io/name=sdr-image-rewriter';
   const args = ['logs', '-n', RELEASE_NAMESPACE, '-l', selector, '--tail=-1'];
-  for (;;) {
-    const { code, stdout, stderr } = await run('kubectl', args);
-    if (code === 0) {
-      return stdout;
-    }
-    // A pod of a rollout may go away between being listed and being asked.
-    if (!stderr.includes('(NotFound)')) {
-      throw new Error(stderr);
-    }
+  // A pod of a rollout may go away between being listed and being asked.
+  const { code, stdout, stderr } = await eventually(
+    () => run('kubectl', args),
+    (answer) => !answer.stderr.includes('(NotFound)'),
+  );
+  if (code !== 0) {
+    throw new Error(stderr);
   }
+  return stdout;
 }
 
 async function servingAuthority(): Promise<string> {
