@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
-import { freeMemory } from '../core/free-memory.ts';
 import { hasFaults, type ImageMap, imageMapSteps, type MapFaults } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
 import { type MapGuards, successorSteps } from '../core/map-guard.ts';
@@ -10,17 +9,17 @@ import { MapStore } from '../core/map-store.ts';
 import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
 import { BUILD } from '../version.ts';
-import type { CachedBytes, MapCache } from './cache-file.ts';
+import type { CachedBytes } from './cache-file.ts';
+import { CacheKeeper, type CacheKeeperSettings, type KeepableMap } from './cache-keeper.ts';
 import { sha256Steps } from './digest.ts';
 import { pauseBetweenReads } from './read-pause.ts';
 import { isSigned, readSigned, type SignedBytes, type SignedReadSettings } from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, placeOf } from './source.ts';
 
-export interface CachedMapSettings extends MapGuards, SignedReadSettings {
+export interface CachedMapSettings extends MapGuards, SignedReadSettings, CacheKeeperSettings {
   /** Milliseconds between reads, ±20 %. */
   readonly refreshInterval: number;
-  readonly cache?: MapCache | undefined;
 }
 
 /** A map in use. Immutable; a refresh that finds another one replaces it whole. */
@@ -76,16 +75,12 @@ export class CachedMap {
   readonly #isServing: () => boolean;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #keeper: CacheKeeper;
 
   #current: LoadedMap | undefined;
   /** The version read last, good or with faults, so that those are not found again every time. */
   #seen: { readonly etag: string; readonly fault: RewriterError | undefined } | undefined;
   #lastSuccess: number | undefined;
-  /** Whether the cache holds the map in use. */
-  #isKept = false;
-  /** What the cache shall hold and does not yet. */
-  #unsaved: Unsaved | undefined;
-  #isSaving = false;
   /** Ends when the map of the cache is in use, or was found to be of none; no read begins before. */
   #cacheTried: Promise<void> = Promise.resolve();
   #lastError: RewriterError | undefined;
@@ -108,6 +103,10 @@ export class CachedMap {
     this.#isServing = isServing ?? (() => true);
     this.#clock = clock ?? systemClock;
     this.#random = random ?? Math.random;
+    this.#keeper = new CacheKeeper(settings, {
+      confirmedAt: () => this.#lastSuccess ?? this.#clock.now(),
+      onFailure: (error) => this.#observer.cacheFailed(error),
+    });
   }
 
   get current(): LoadedMap | undefined {
@@ -192,8 +191,7 @@ export class CachedMap {
     this.#abandon?.abort();
     this.#source = source;
     this.#settings = settings;
-    this.#isKept = false;
-    this.#unsaved = undefined;
+    this.#keeper.reconfigure(settings);
     this.#generation += 1;
     this.#seen = undefined;
     this.#failures = 0;
@@ -252,11 +250,7 @@ export class CachedMap {
       this.#seen = { etag: cached.etag, fault: undefined };
       // A clock may have been put back since.
       this.#lastSuccess = Math.min(cached.confirmedAt, this.#clock.now());
-      this.#isKept = true;
-      if (restored === undefined && readKeys === undefined) {
-        // With tables of this build, which are saved when it is confirmed, the next start need not read it.
-        this.#unsaved = unsavedOf(cached, loaded);
-      }
+      this.#keeper.found(keepable(cached, loaded), restored !== undefined);
       this.#use({ loaded, from: 'cache', ...counts });
     }
   }
@@ -362,9 +356,9 @@ export class CachedMap {
     }
     if (isSameMap(outcome, this.#current)) {
       this.#confirm();
-      if (!this.#isKept) {
+      if (!this.#keeper.isKept) {
         // The cache is another one since then.
-        this.#keep(reading, outcome);
+        this.#keeper.keep(keepable(reading, outcome));
       }
       return;
     }
@@ -372,8 +366,7 @@ export class CachedMap {
     if (generation === this.#generation) {
       this.#succeed();
       this.#use({ loaded: outcome, from: 'source', ...counts });
-      this.#isKept = false;
-      this.#keep(reading, outcome);
+      this.#keeper.keep(keepable(reading, outcome));
     }
   }
 
@@ -385,10 +378,7 @@ export class CachedMap {
   /** The source still has the map in use. */
   #confirm(): void {
     this.#succeed();
-    if (this.#isKept) {
-      void this.#settings.cache?.confirm(this.#clock.now());
-    }
-    void this.#save();
+    this.#keeper.confirm();
     this.#observer.unchanged();
   }
 
@@ -404,47 +394,6 @@ export class CachedMap {
   #use(change: MapChange): void {
     this.#current = change.loaded;
     this.#observer.loaded(change);
-  }
-
-  #keep(reading: SignedBytes & ReadBytes, loaded: LoadedMap): void {
-    if (this.#settings.cache === undefined) {
-      freeMemory(reading.bytes);
-      return;
-    }
-    this.#unsaved = unsavedOf(reading, loaded);
-    void this.#save();
-  }
-
-  /** Saves the latest, one after the other; what could not be saved is tried again when it is confirmed. */
-  async #save(): Promise<void> {
-    if (this.#isSaving) {
-      return;
-    }
-    this.#isSaving = true;
-    let error: Error | undefined;
-    while (this.#unsaved !== undefined && error === undefined) {
-      const unsaved = this.#unsaved;
-      const { cache, readKeys } = this.#settings;
-      const { bytes, etag, signature, loaded } = unsaved;
-      const { rules, sha256, place } = loaded;
-      const confirmedAt = this.#lastSuccess ?? this.#clock.now();
-      error = await cache?.save(
-        { place, etag, bytes, sha256, signature, confirmedAt },
-        readKeys === undefined ? rules.save(BUILD) : undefined,
-      );
-      if (this.#unsaved !== unsaved || this.#settings.cache !== cache) {
-        // There is another one to save by now, or another place for it.
-        error = undefined;
-      } else if (error === undefined) {
-        this.#unsaved = undefined;
-        this.#isKept = true;
-        freeMemory(bytes);
-      } else if (!unsaved.isTold) {
-        unsaved.isTold = true;
-        this.#observer.cacheFailed(error);
-      }
-    }
-    this.#isSaving = false;
   }
 }
 
@@ -463,18 +412,11 @@ interface ReadBytes {
   readonly sha256?: string;
 }
 
-interface Unsaved extends SignedBytes {
-  readonly etag: string;
-  readonly loaded: LoadedMap;
-  /** Whether it was told that it could not be saved. */
-  isTold: boolean;
-}
-
-function unsavedOf(
+function keepable(
   { bytes, etag, signature }: SignedBytes & ReadBytes,
-  loaded: LoadedMap,
-): Unsaved {
-  return { bytes, etag, signature, loaded, isTold: false };
+  { rules, sha256, place }: LoadedMap,
+): KeepableMap {
+  return { bytes, etag, signature, rules, sha256, place };
 }
 
 /** One error for all faults of a map; its code is that of the first. */
