@@ -75,21 +75,61 @@ export function admit(review: unknown, policy: Policy, mode: Mode): Admission {
     return { kind: 'refused', code: 'REVIEW_INVALID', message: request };
   }
   const subject = findSubject(request);
-  if (typeof subject === 'string') {
-    return answer(request, policy, { reason: subject });
-  }
+  return typeof subject === 'string'
+    ? leaveAlone(request, subject, policy)
+    : decide(request, subject, policy, mode);
+}
+
+function leaveAlone(
+  { uid, raw }: AdmissionRequest,
+  reason: RequestReason,
+  { map }: Policy,
+): Admission {
+  return {
+    kind: 'answered',
+    response: {
+      uid,
+      allowed: true,
+      patch: [],
+      warnings: [],
+      auditAnnotations: {},
+      denial: undefined,
+    },
+    record: { ...identityOf(raw), outcome: 'kept', reason, verdicts: [], map },
+  };
+}
+
+function decide(
+  request: AdmissionRequest,
+  subject: Subject,
+  policy: Policy,
+  mode: Mode,
+): Admission {
+  const { uid, raw } = request;
   const verdicts = judge(request, subject, policy);
-  const rewrites = rewritesIn(verdicts);
-  const isDenied =
-    policy.unmapped === 'deny' && verdicts.some(({ decision }) => decision.outcome === 'unmapped');
-  return answer(request, policy, {
-    verdicts,
-    rewrites,
-    isDenied,
-    patch:
-      isDenied || mode === 'audit' ? [] : buildPatch(request, subject, verdicts, rewrites, policy),
-    mode,
-  });
+  const isDenied = policy.unmapped === 'deny' && verdicts.some(isUnmapped);
+  // What is denied is rewritten nowhere.
+  const rewrites = isDenied ? [] : rewritesIn(verdicts);
+  const isEnforced = mode === 'enforce';
+  return {
+    kind: 'answered',
+    response: {
+      uid,
+      allowed: !isDenied || !isEnforced,
+      patch:
+        isDenied || !isEnforced ? [] : buildPatch(request, subject, verdicts, rewrites, policy),
+      warnings: warningsFor(verdicts, policy, mode),
+      auditAnnotations: auditAnnotations(verdicts, rewrites, policy),
+      denial: isDenied && isEnforced ? denialMessage(verdicts, policy) : undefined,
+    },
+    record: {
+      ...identityOf(raw),
+      outcome: isDenied ? 'denied' : rewrites.length > 0 ? 'rewritten' : 'kept',
+      reason: undefined,
+      verdicts,
+      map: policy.map,
+    },
+  };
 }
 
 interface AdmissionRequest {
@@ -236,49 +276,6 @@ function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
     ({ decision }) => decision.outcome === 'rewritten' && decision.rule.startsWith('map-'),
   );
   return usedMap && map !== undefined ? `${BY_MAP}${mapText(map)}` : 'prefix';
-}
-
-interface Findings {
-  readonly reason?: RequestReason;
-  readonly verdicts?: readonly ImageVerdict[];
-  readonly rewrites?: readonly Rewrite[];
-  readonly isDenied?: boolean;
-  readonly patch?: readonly PatchOperation[];
-  readonly mode?: Mode;
-}
-
-function answer(
-  request: AdmissionRequest,
-  policy: Policy,
-  {
-    reason,
-    verdicts = [],
-    rewrites = [],
-    isDenied = false,
-    patch = [],
-    mode = 'enforce',
-  }: Findings,
-): Admission {
-  const { uid, raw } = request;
-  return {
-    kind: 'answered',
-    response: {
-      uid,
-      allowed: !isDenied || mode === 'audit',
-      patch,
-      warnings: warningsFor(verdicts, policy, mode),
-      // What is denied is rewritten nowhere.
-      auditAnnotations: auditAnnotations(verdicts, isDenied ? [] : rewrites, policy),
-      denial: isDenied && mode === 'enforce' ? denialMessage(verdicts, policy) : undefined,
-    },
-    record: {
-      ...identityOf(raw),
-      outcome: isDenied ? 'denied' : rewrites.length > 0 ? 'rewritten' : 'kept',
-      reason,
-      verdicts,
-      map: policy.map,
-    },
-  };
 }
 
 /** Whom a review is about, as far as it says so, even if it cannot be answered. */
