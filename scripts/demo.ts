@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { styleText } from 'node:util';
 import type { PatchOperation } from '../src/core/patch.ts';
-import { REASONS, RULES } from '../src/core/policy.ts';
+import { REASONS, RULES } from '../src/core/decision.ts';
 
 const CONFIG = 'examples/config.yaml';
 const REVIEWS: readonly (readonly [file: string, story: string])[] = [

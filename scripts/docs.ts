@@ -17,7 +17,7 @@ import { MIRROR_POD_ANNOTATION, SKIP_LABEL } from '../src/core/exemption.ts';
 import { LINT_WARNINGS } from '../src/core/map-lint.ts';
 import { MOVING } from '../src/core/coverage/moving-tag.ts';
 import { DECIDED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION } from '../src/core/patch.ts';
-import { REASONS, RULES } from '../src/core/policy.ts';
+import { REASONS, RULES } from '../src/core/decision.ts';
 import { UNSEEN_REASONS } from '../src/core/coverage/webhook-sight.ts';
 import { LOG_EVENTS } from '../src/log-events.ts';
 import { createMetrics, METRIC_PREFIX } from '../src/metrics.ts';

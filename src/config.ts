@@ -4,7 +4,8 @@ import * as z from 'zod/mini';
 import { readConfigDocument } from './config-document.ts';
 import { type ErrorCode, type Fault, isInvalid, quote, RewriterError } from './core/errors.ts';
 import { isRecord, jsonPath } from './core/json-path.ts';
-import { PROCUREMENTS, type PolicySettings, UNMAPPED_ACTIONS } from './core/policy.ts';
+import { PROCUREMENTS } from './core/decider.ts';
+import { type PolicySettings, UNMAPPED_ACTIONS } from './core/policy.ts';
 import {
   covers,
   parsePrefix,

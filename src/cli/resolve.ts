@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { ErrorCode } from '../core/errors.ts';
-import type { Decision, Policy, Reason, Rule } from '../core/policy.ts';
+import type { Decision, Reason, Rule } from '../core/decision.ts';
+import type { Policy } from '../core/policy.ts';
 import { canonicalText } from '../core/reference.ts';
 import { explainResolution, explanationText } from './explanation.ts';
 import { expandInput } from './files.ts';

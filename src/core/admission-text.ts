@@ -1,5 +1,6 @@
 import { imageLabel, type PodImage } from './pod-images.ts';
-import { type MapIdentity, type Policy, REASONS } from './policy.ts';
+import { REASONS } from './decision.ts';
+import type { MapIdentity, Policy } from './policy.ts';
 import { canonicalText } from './reference.ts';
 import type { ImageVerdict, Mode } from './verdict.ts';
 

@@ -12,7 +12,8 @@ import {
   type Rewrite,
 } from './patch.ts';
 import { imageLabel, listPodImages, type PodImage } from './pod-images.ts';
-import type { MapIdentity, Policy, Reason } from './policy.ts';
+import type { Reason } from './decision.ts';
+import type { MapIdentity, Policy } from './policy.ts';
 import { canonicalText } from './reference.ts';
 import { type ImageVerdict, isUnmapped, type Mode, reasonOf } from './verdict.ts';
 import { denialMessage, mapText, shownLabel, summary, warningsFor } from './admission-text.ts';

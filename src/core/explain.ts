@@ -4,11 +4,11 @@ import {
   type Decision,
   type Look,
   type Obstacle,
-  type Policy,
   REASONS,
   type Rule,
   type Setting,
-} from './policy.ts';
+} from './decision.ts';
+import type { Policy } from './policy.ts';
 import { canonicalText } from './reference.ts';
 
 /** One step on the way to a decision. */

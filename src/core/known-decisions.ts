@@ -1,4 +1,4 @@
-import type { Decision } from './policy.ts';
+import type { Decision } from './decision.ts';
 
 /** Decisions that are kept, some 500 bytes each; then it begins anew. */
 const LIMIT = 1024;

@@ -1,7 +1,8 @@
 import { hasVariable, isComposeFile, isExtensionKey, listComposeImages } from './compose.ts';
 import type { Exemption } from './exemption.ts';
 import { imageLabel } from './pod-images.ts';
-import type { Decision, Policy } from './policy.ts';
+import type { Decision } from './decision.ts';
+import type { Policy } from './policy.ts';
 import { hasParameter, isKubernetesObject, listWorkloads, type Path } from './workload.ts';
 
 /** Why an image in a file, or what reads like one, stays although a rule may cover it. */

@@ -1,5 +1,5 @@
 import type { PodImage } from './pod-images.ts';
-import type { Decision, Reason } from './policy.ts';
+import type { Decision, Reason } from './decision.ts';
 
 /** `enforce` patches; `audit` decides the same, says so, and patches nothing. */
 export type Mode = 'enforce' | 'audit';

@@ -7,7 +7,8 @@ import {
   manifestKind,
   type UnhandledReason,
 } from '../core/manifest-images.ts';
-import type { Policy, Reason, Rule } from '../core/policy.ts';
+import type { Reason, Rule } from '../core/decision.ts';
+import type { Policy } from '../core/policy.ts';
 import { type ManifestDocument, readDocument, RENDER_FIRST, splitDocuments } from './document.ts';
 import { type EditPlan, type FoundImage, planEdits } from './plan-edits.ts';
 import { applyEdits, type Edit, LineIndex, type Position } from './text.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { keepDecisions } from '../../src/core/known-decisions.ts';
-import type { Decision } from '../../src/core/policy.ts';
+import type { Decision } from '../../src/core/decision.ts';
 
 const ENOUGH = 3000;
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { PROCUREMENTS, REASONS, RULES } from '../../src/core/policy.ts';
+import { PROCUREMENTS } from '../../src/core/decider.ts';
+import { REASONS, RULES } from '../../src/core/decision.ts';
 import { digestOf } from '../support/digests.ts';
 import { mapDocument } from '../support/maps.ts';
 import { decisionText, MIRROR, policyOf } from '../support/policies.ts';

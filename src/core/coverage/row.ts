@@ -1,6 +1,6 @@
 import { type State, STATES } from './state.ts';
 import type { Moving } from './moving-tag.ts';
-import type { Rule } from '../policy.ts';
+import type { Rule } from '../decision.ts';
 import type { Sight } from './webhook-sight.ts';
 
 /** One image of one workload in one state; a line of `coverage --output json`. */

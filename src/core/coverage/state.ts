@@ -1,6 +1,7 @@
 import { isInvalid } from '../errors.ts';
 import type { Exemption } from '../exemption.ts';
-import type { Decision, Policy } from '../policy.ts';
+import type { Decision } from '../decision.ts';
+import type { Policy } from '../policy.ts';
 import { canonicalText, parseReference, suffixText } from '../reference.ts';
 import type { Sight } from './webhook-sight.ts';
 

@@ -1,12 +1,7 @@
 import type { ObjectExport } from './format.ts';
 import { type LeftOut, readNameRules, ruleText } from './rules.ts';
-import {
-  createPolicy,
-  type Decision,
-  type Policy,
-  type PolicySettings,
-  REASONS,
-} from '../policy.ts';
+import { type Decision, REASONS } from '../decision.ts';
+import { createPolicy, type Policy, type PolicySettings } from '../policy.ts';
 import { isInvalid, quote } from '../errors.ts';
 import { DOCKER_HUB, HUB_ALIASES, isRegistry, parseReference } from '../reference.ts';
 
