@@ -4,7 +4,7 @@ import { dirname, join, normalize } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { generateDocs, listCommands, listDocs, listMetrics, ROOT } from '../scripts/docs.ts';
-import { parseConfig, policySettings } from '../src/config.ts';
+import { parseConfig, policySettings } from '../src/config/config.ts';
 import { admit } from '../src/core/admission.ts';
 import { ERROR_CODES } from '../src/core/errors.ts';
 import { LINT_WARNINGS } from '../src/core/map-lint.ts';

@@ -2,10 +2,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Coverage } from '../core/coverage/report.ts';
 import { type Failure, FAILURES, hasFailure, isFailure } from '../core/coverage/failure.ts';
 import { manifestKind } from '../core/manifest-images.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { coverageJson, coverageText } from './coverage-output.ts';
 import { readManifests } from './manifests.ts';
 import { printable } from './output.ts';
-import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
+import { loadPolicy } from './load-policy.ts';
+import { addPolicyOptions, type PolicyOptions } from './policy-options.ts';
 import { createProgress } from './progress.ts';
 
 interface CoverageOptions extends PolicyOptions {
@@ -49,7 +51,7 @@ export function addCoverageCommand(program: Command, finish: (exitCode: number) 
       : addCluster(coverage, options));
     const report = coverage.report();
     process.stdout.write(options.output === 'json' ? coverageJson(report) : coverageText(report));
-    finish(hasFailure(report, options.failOn) ? 1 : 0);
+    finish(hasFailure(report, options.failOn) ? EXIT_FAULT : EXIT_FINE);
   });
 }
 

@@ -1,8 +1,9 @@
 import { mapText } from '../core/admission-text.ts';
 import { explain, type ExplainedStep, type Found } from '../core/explain.ts';
 import type { Policy } from '../core/policy.ts';
+import { parseMapPlace } from './map-place.ts';
 import { outcomeStyle, paint, printable } from './output.ts';
-import { isUrl, type PolicyOptions } from './policy-options.ts';
+import type { PolicyOptions } from './policy-options.ts';
 import type { Resolution } from './resolve.ts';
 
 /** One line of `resolve --explain --output json`. */
@@ -35,8 +36,9 @@ function policyText({ procurement, map }: Policy, options: PolicyOptions): strin
     parts.push(`--base ${base}`);
   }
   if (map !== undefined) {
-    const isFile = options.map !== undefined && options.map !== '-' && !isUrl(options.map);
-    parts.push(`map ${isFile ? options.map : map.location} ${mapText(map)}`);
+    const place = options.map === undefined ? undefined : parseMapPlace(options.map);
+    const shown = place?.kind === 'file' ? place.shown : map.location;
+    parts.push(`map ${shown} ${mapText(map)}`);
   }
   return parts.join(', ');
 }

@@ -10,9 +10,10 @@ import { exportMirrorSets } from '../core/export/mirror-sets.ts';
 import { exportRegistriesConf } from '../core/export/registries-conf.ts';
 import type { LeftOut } from '../core/export/rules.ts';
 import type { PolicySettings } from '../core/policy.ts';
-import { expandInput } from './files.ts';
+import { expandInput } from './input.ts';
 import { count, printable } from './output.ts';
-import { addPolicyOptions, loadSettings, type PolicyOptions } from './policy-options.ts';
+import { loadSettings } from './load-policy.ts';
+import { addPolicyOptions, type PolicyOptions } from './policy-options.ts';
 
 interface ExportOptions extends PolicyOptions {
   readonly partial: boolean;

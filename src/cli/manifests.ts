@@ -2,7 +2,8 @@ import { RewriterError } from '../core/errors.ts';
 import { parseJson } from '../core/json-path.ts';
 import { readDocument, splitDocuments } from '../manifest/document.ts';
 import { decodeText, LineIndex } from '../manifest/text.ts';
-import { listInputFiles, readInput } from './files.ts';
+import { readInput } from './input.ts';
+import { listInputFiles } from './manifest-files.ts';
 
 /** One document of a manifest. */
 export interface ManifestDocument {

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import type { MapEntry } from '../core/image-map.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
-import { loadConfig, takesInputOnce } from './policy-options.ts';
+import { loadConfig } from './load-config.ts';
+import { takesInputOnce } from './policy-options.ts';
 
 interface DiffOptions extends MapOptions {
   readonly failOnRemoval: boolean;
@@ -19,11 +21,13 @@ export function addMapDiffCommand(map: Command, finish: (exitCode: number) => vo
   takesInputOnce(addMapOptions(command)).action(
     async (from: string, to: string, options: DiffOptions) => {
       const config = await loadConfig(options);
-      const diff = compareMaps(await readGoodMap(from, config), await readGoodMap(to, config));
+      const before = await readGoodMap(from, config);
+      const after = await readGoodMap(to, config);
+      const diff = compareMaps(before.map, after.map);
       process.stdout.write(
         options.output === 'json' ? renderJsonLines([diffJson(diff)]) : diffText(diff),
       );
-      finish(options.failOnRemoval && diff.removed.length > 0 ? 1 : 0);
+      finish(options.failOnRemoval && diff.removed.length > 0 ? EXIT_FAULT : EXIT_FINE);
     },
   );
 }

@@ -10,11 +10,14 @@ import {
   placeNamer,
 } from '../core/map-import.ts';
 import { mapText, structuredMap, tooLargeToWrite } from '../core/map-writer.ts';
-import { mapError } from '../source/cached-map.ts';
-import { inputName } from './files.ts';
+import { mapError } from '../core/map-error.ts';
+import { inputName } from './input.ts';
 import { parseManifest } from './manifests.ts';
 import { checkMap, readMapBytes } from './map-input.ts';
-import { loadConfig, shownPlace, takesInputOnce, withFaultLines } from './policy-options.ts';
+import { loadConfig } from './load-config.ts';
+import { withFaultLines } from './load-policy.ts';
+import { parseMapPlace } from './map-place.ts';
+import { takesInputOnce } from './policy-options.ts';
 
 const FORMATS = ['auto', 'lines', 'json', 'kustomize'] as const;
 type Format = (typeof FORMATS)[number];
@@ -42,13 +45,14 @@ export function addMapImportCommand(map: Command): void {
       false,
     )
     .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings');
-  takesInputOnce(command).action(async (places: string[], options: ImportOptions) => {
+  takesInputOnce(command).action(async (files: string[], options: ImportOptions) => {
     const config = await loadConfig(options);
-    const files = places.map(shownPlace);
+    const places = files.map(parseMapPlace);
+    const shown = places.map((place) => place.shown);
     const imported: Imported[] = [];
     for (const place of places) {
       const bytes = await readMapBytes(place, config);
-      const file = shownPlace(place);
+      const file = place.shown;
       const one = read(file, bytes, options.format, config.imageMap.maxBytes);
       if (one.lines.length === 0 && one.faults.length === 0) {
         // Whatever should have written it has failed, and an empty map leaves every image to no rule.
@@ -68,15 +72,15 @@ export function addMapImportCommand(map: Command): void {
     const unlimited = { ...config, imageMap: { ...config.imageMap, maxBytes: Infinity } };
     const checked = checkMap(Buffer.from(JSON.stringify(document)), unlimited);
     if ('faults' in checked) {
-      const places = imported.flatMap((one, index) => placesIn(files, index, one));
-      const named = namePlaces(checked.faults, placeNamer(lines, places));
-      throw withFaultLines(mapError(named, files.join(', ')));
+      const entries = imported.flatMap((one, index) => placesIn(shown, index, one));
+      const named = namePlaces(checked.faults, placeNamer(lines, entries));
+      throw withFaultLines(mapError(named, shown.join(', ')));
     }
     const { maxBytes } = config.imageMap;
     const text = mapText(structuredMap(checked.map, document), maxBytes);
     const size = Buffer.byteLength(text);
     if (size > maxBytes) {
-      throw tooLargeToWrite(`the merged map of ${files.join(', ')} has ${size} bytes`, maxBytes);
+      throw tooLargeToWrite(`the merged map of ${shown.join(', ')} has ${size} bytes`, maxBytes);
     }
     process.stdout.write(text);
   });

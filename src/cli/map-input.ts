@@ -1,12 +1,14 @@
 import { type Command, Option } from 'commander';
-import { type Config, environment } from '../config.ts';
+import type { Config } from '../config/schema.ts';
+import { environment } from '../environment.ts';
 import type { Fault } from '../core/errors.ts';
 import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
 import { checkSuccessor } from '../core/map-guard.ts';
-import { mapError } from '../source/cached-map.ts';
+import { mapError } from '../core/map-error.ts';
 import { createSource } from '../source/create-source.ts';
-import { readInput } from './files.ts';
-import { isUrl, shownPlace, withFaultLines } from './policy-options.ts';
+import { readInput } from './input.ts';
+import { withFaultLines } from './load-policy.ts';
+import { type MapPlace, parseMapPlace } from './map-place.ts';
 
 export interface MapOptions {
   readonly config?: string;
@@ -23,12 +25,15 @@ export function addMapOptions(command: Command): Command {
 }
 
 /** Reads a map from a file, `-`, or an s3://, https:// or file:// URL. Throws a `RewriterError`. */
-export async function readMapBytes(place: string, { imageMap }: Config): Promise<Uint8Array> {
-  if (!isUrl(place)) {
-    return readInput(place);
+export async function readMapBytes(
+  { kind, text }: MapPlace,
+  { imageMap }: Config,
+): Promise<Uint8Array> {
+  if (kind !== 'url') {
+    return readInput(text);
   }
   const { maxBytes, timeout } = imageMap;
-  const source = createSource({ ...imageMap, url: place, urlFile: '' }, environment());
+  const source = createSource({ ...imageMap, url: text, urlFile: '' }, environment());
   const signal = AbortSignal.timeout(timeout);
   const reading = await source.read({ etag: undefined, maxBytes, signal, signed: false });
   return reading.kind === 'changed' ? reading.bytes : new Uint8Array();
@@ -48,14 +53,15 @@ export function checkMap(bytes: Uint8Array, { imageMap, allowedTargets }: Config
 }
 
 /** Reads a map that must be good; throws a `RewriterError` with a line for each fault. */
-export async function readGoodMap(place: string, config: Config): Promise<ImageMap> {
-  return goodMap(await readMapBytes(place, config), place, config);
-}
-
-export function goodMap(bytes: Uint8Array, place: string, config: Config): ImageMap {
+export async function readGoodMap(
+  text: string,
+  config: Config,
+): Promise<{ readonly bytes: Uint8Array; readonly map: ImageMap; readonly place: MapPlace }> {
+  const place = parseMapPlace(text);
+  const bytes = await readMapBytes(place, config);
   const checked = checkMap(bytes, config);
-  if ('map' in checked) {
-    return checked.map;
+  if ('faults' in checked) {
+    throw withFaultLines(mapError(checked.faults, place.shown));
   }
-  throw withFaultLines(mapError(checked.faults, shownPlace(place)));
+  return { bytes, map: checked.map, place };
 }

@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/schema.ts';
 import type { Fault } from '../core/errors.ts';
 import { lintImageMap, type LintWarning } from '../core/map-lint.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { addMapOptions, checkMap, type MapOptions, readMapBytes } from './map-input.ts';
 import { count, paint, renderJsonLines } from './output.ts';
-import { loadConfig, shownPlace, takesInputOnce } from './policy-options.ts';
+import { loadConfig } from './load-config.ts';
+import { parseMapPlace } from './map-place.ts';
+import { takesInputOnce } from './policy-options.ts';
 import { requireImages } from './required-images.ts';
 
 interface LintOptions extends MapOptions {
@@ -28,17 +31,13 @@ export function addMapLintCommand(map: Command, finish: (exitCode: number) => vo
     .option('--require <image...>', 'images that the map must have a rule for', []);
   takesInputOnce(addMapOptions(command)).action(async (places: string[], options: LintOptions) => {
     const config = await loadConfig(options);
-    for (const place of places) {
-      const report = lint(
-        shownPlace(place),
-        await readMapBytes(place, config),
-        config,
-        options.require,
-      );
+    for (const place of places.map(parseMapPlace)) {
+      const bytes = await readMapBytes(place, config);
+      const report = lint(place.shown, bytes, config, options.require);
       process.stdout.write(
         options.output === 'json' ? renderJsonLines([report]) : reportText(report),
       );
-      finish(report.ok ? 0 : 1);
+      finish(report.ok ? EXIT_FINE : EXIT_FAULT);
     }
   });
 }

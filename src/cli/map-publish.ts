@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { environment } from '../config.ts';
+import { environment } from '../environment.ts';
 import { quote, RewriterError } from '../core/errors.ts';
 import { type Publication, publishMap } from '../source/publish-map.ts';
 import { openStore, parseS3Url, type S3Location } from '../source/s3.ts';
 import { readPrivateKey } from '../source/signature.ts';
 import { diffJson, diffText } from './map-diff.ts';
-import { addMapOptions, goodMap, type MapOptions, readMapBytes } from './map-input.ts';
+import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
 import { renderJsonLines } from './output.ts';
-import { loadConfig, withoutSecrets } from './policy-options.ts';
+import { loadConfig } from './load-config.ts';
+import { withoutSecrets } from './map-place.ts';
 
 const RETRIES = 5;
 const RETRY_PAUSE = 500;
@@ -36,8 +37,7 @@ export function addMapPublishCommand(map: Command): void {
     const { signKey, dryRun, allowShrink, retry, output } = options;
     const config = await loadConfig(options);
     const { bucket, key } = locationOf(url);
-    const bytes = await readMapBytes(place, config);
-    const map = goodMap(bytes, place, config);
+    const { bytes, map } = await readGoodMap(place, config);
     const { s3, maxBytes, timeout } = config.imageMap;
     const store = await openStore(bucket, { ...s3, env: environment() });
     const request = {

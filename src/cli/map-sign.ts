@@ -1,15 +1,18 @@
 import type { KeyObject } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { type Config, environment } from '../config.ts';
+import type { Config } from '../config/schema.ts';
+import { environment } from '../environment.ts';
 import { RewriterError } from '../core/errors.ts';
 import { isNotFound } from '../files/text-file.ts';
 import { publishSignature } from '../source/publish-map.ts';
 import { openStore, parseS3Url } from '../source/s3.ts';
 import { joinSignatures, readPrivateKey, signBytes } from '../source/signature.ts';
 import { SIGNATURE_SUFFIX } from '../source/source.ts';
-import { goodMap, readMapBytes } from './map-input.ts';
-import { isUrl, loadConfig } from './policy-options.ts';
+import { STANDARD_INPUT } from './input.ts';
+import { readGoodMap } from './map-input.ts';
+import { parseMapPlace } from './map-place.ts';
+import { loadConfig } from './load-config.ts';
 
 interface SignOptions {
   readonly key: string;
@@ -31,23 +34,23 @@ export function addMapSignCommand(map: Command): void {
       'where to write the signature, - for standard output; otherwise beside the map, with .sig',
     )
     .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings')
-    .action(async (place: string, options: SignOptions) => {
+    .action(async (map: string, options: SignOptions) => {
       const { key, out } = options;
-      const isInStore = out === undefined && place.startsWith('s3://');
-      if (out === undefined && isUrl(place) && !isInStore) {
+      const { kind, text } = parseMapPlace(map);
+      const isInStore = out === undefined && text.startsWith('s3://');
+      if (out === undefined && kind === 'url' && !isInStore) {
         throw new RewriterError(
           'USAGE',
           'a signature is written beside a file or an s3:// object only; say with --out where this one goes',
         );
       }
       const config = await loadConfig(options);
-      const bytes = await readMapBytes(place, config);
-      goodMap(bytes, place, config);
+      const { bytes } = await readGoodMap(map, config);
       const privateKey = await readPrivateKey(key);
       if (isInStore) {
-        await signInStore(place, bytes, privateKey, config);
+        await signInStore(text, bytes, privateKey, config);
       } else {
-        const path = out ?? (place === '-' ? '-' : place + SIGNATURE_SUFFIX);
+        const path = out ?? (kind === 'standard-input' ? STANDARD_INPUT : text + SIGNATURE_SUFFIX);
         await writeSignature(path, signBytes(bytes, privateKey));
       }
     });

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Config, environment } from '../config.ts';
+import type { Config } from '../config/schema.ts';
+import { environment } from '../environment.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
 import type { ImageMap } from '../core/image-map.ts';
 import { parseJson } from '../core/json-path.ts';
@@ -11,9 +12,11 @@ import { checkTarget } from '../registry/check-target.ts';
 import { Credentials } from '../registry/credentials.ts';
 import { HttpCaller } from '../registry/http-caller.ts';
 import { RegistryClient } from '../registry/registry-client.ts';
-import { addMapOptions, goodMap, type MapOptions, readMapBytes } from './map-input.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
+import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
 import { count, paint, printable, renderJsonLines } from './output.ts';
-import { loadConfig, takesInputOnce } from './policy-options.ts';
+import { loadConfig } from './load-config.ts';
+import { takesInputOnce } from './policy-options.ts';
 import { createProgress } from './progress.ts';
 import { requireImages } from './required-images.ts';
 
@@ -70,15 +73,14 @@ export function addMapVerifyCommand(map: Command, finish: (exitCode: number) => 
     )
     .option('--concurrency <number>', 'targets looked for at one time', parseNumber, 8)
     .option('--timeout <seconds>', 'how long one answer of a registry may take', parseNumber, 15);
-  takesInputOnce(addMapOptions(command)).action(async (place: string, options: VerifyOptions) => {
+  takesInputOnce(addMapOptions(command)).action(async (text: string, options: VerifyOptions) => {
     const config = await loadConfig(options);
-    const bytes = await readMapBytes(place, config);
-    const rules = goodMap(bytes, place, config);
-    const report = await verify(place, bytes, rules, config, options);
+    const { place, bytes, map } = await readGoodMap(text, config);
+    const report = await verify(place.shown, bytes, map, config, options);
     process.stdout.write(
       options.output === 'json' ? renderJsonLines([report]) : reportText(report),
     );
-    finish(report.ok ? 0 : 1);
+    finish(report.ok ? EXIT_FINE : EXIT_FAULT);
   });
 }
 
@@ -111,13 +113,13 @@ function parseNumber(value: string): number {
 async function verify(
   file: string,
   bytes: Uint8Array,
-  rules: ImageMap,
+  map: ImageMap,
   config: Config,
   options: VerifyOptions,
 ): Promise<VerifyReport> {
   const document = parseJson(new TextDecoder().decode(bytes));
-  const targets = new MapTargets(rules, document, options.platform);
-  const { rewritten, faults } = requireImages(rules, config, options.require);
+  const targets = new MapTargets(map, document, options.platform);
+  const { rewritten, faults } = requireImages(map, config, options.require);
   for (const { image, target } of rewritten) {
     targets.add('image', target, image, options.platform);
   }
@@ -125,7 +127,7 @@ async function verify(
   return {
     file,
     ok: faults.length + found.length === 0,
-    serial: rules.serial ?? null,
+    serial: map.serial ?? null,
     targets: targets.all.length,
     unchecked: targets.prefixes,
     faults: [...faults, ...found],

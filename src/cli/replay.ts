@@ -6,9 +6,11 @@ import { isRecord } from '../core/json-path.ts';
 import { imageLabel } from '../core/pod-images.ts';
 import type { Policy } from '../core/policy.ts';
 import { decodeReview, encodeReview } from '../server/review-codec.ts';
-import { readInput } from './files.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
+import { readInput } from './input.ts';
 import { outcomeStyle, printable, renderTable } from './output.ts';
-import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
+import { loadPolicy } from './load-policy.ts';
+import { addPolicyOptions, type PolicyOptions } from './policy-options.ts';
 
 type Answered = Extract<Admission, { kind: 'answered' }>;
 
@@ -39,7 +41,7 @@ function replay(place: string, body: Buffer, policy: Policy, options: ReplayOpti
   const decoded = decodeReview(body);
   const refuse = (message: string, code: ErrorCode): number => {
     process.stderr.write(`error: ${printable(`${place}: ${message}`)} [${code}]\n`);
-    return 1;
+    return EXIT_FAULT;
   };
   if (isInvalid(decoded)) {
     return refuse(decoded.message, decoded.invalid);
@@ -49,7 +51,7 @@ function replay(place: string, body: Buffer, policy: Policy, options: ReplayOpti
     return refuse(admission.message, admission.code);
   }
   process.stdout.write(render(decoded.review, admission, options));
-  return 0;
+  return EXIT_FINE;
 }
 
 function render(review: unknown, admission: Answered, { preview, output }: ReplayOptions): string {

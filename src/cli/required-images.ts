@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/schema.ts';
 import type { Fault } from '../core/errors.ts';
 import type { ImageMap } from '../core/image-map.ts';
 import { createPolicy } from '../core/policy.ts';

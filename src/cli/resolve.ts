@@ -3,10 +3,12 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { Decision, Reason, Rule } from '../core/decision.ts';
 import type { Policy } from '../core/policy.ts';
 import { canonicalText } from '../core/reference.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { explainResolution, explanationText } from './explanation.ts';
-import { expandInput } from './files.ts';
+import { expandInput } from './input.ts';
 import { outcomeStyle, renderJsonLines, renderTable } from './output.ts';
-import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
+import { loadPolicy } from './load-policy.ts';
+import { addPolicyOptions, type PolicyOptions } from './policy-options.ts';
 
 /** One line of `resolve --output json`. */
 export interface Resolution {
@@ -53,7 +55,7 @@ export function addResolveCommand(program: Command, finish: (exitCode: number) =
       ({ outcome }) =>
         outcome === 'invalid' || (outcome === 'unmapped' && policy.unmapped !== 'allow'),
     );
-    finish(hasFault ? 1 : 0);
+    finish(hasFault ? EXIT_FAULT : EXIT_FINE);
   });
 }
 

@@ -8,9 +8,13 @@ import { type Finding, type ManifestRewrite, rewriteManifest } from '../manifest
 import { splitJsonObjects } from '../manifest/json-stream.ts';
 import { decodeText } from '../manifest/text.ts';
 import { unifiedDiff } from '../manifest/unified-diff.ts';
-import { listInputFiles, readInput, replaceFiles } from './files.ts';
+import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
+import { readInput } from './input.ts';
+import { listInputFiles } from './manifest-files.ts';
+import { replaceFiles } from './replace-files.ts';
 import { count, outcomeStyle, paint, printable, renderJsonLines, renderTable } from './output.ts';
-import { addPolicyOptions, loadPolicy, type PolicyOptions } from './policy-options.ts';
+import { loadPolicy } from './load-policy.ts';
+import { addPolicyOptions, type PolicyOptions } from './policy-options.ts';
 
 interface CommandOptions extends PolicyOptions {
   readonly output: 'manifest' | 'table' | 'json';
@@ -56,7 +60,7 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
       const policy = await loadPolicy(options);
       const files = await rewriteAll(paths, policy, options);
       if (files === undefined) {
-        finish(1);
+        finish(EXIT_FAULT);
         return;
       }
       tell(files, policy);
@@ -74,7 +78,7 @@ export function addRewriteCommand(program: Command, finish: (exitCode: number) =
         await replaceFiles(replacements);
       }
       process.stdout.write(render(files, options));
-      finish(options.check && files.some(isChanged) ? 1 : 0);
+      finish(options.check && files.some(isChanged) ? EXIT_FAULT : EXIT_FINE);
     },
   );
 }

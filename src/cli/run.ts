@@ -1,11 +1,8 @@
 import { type Command, CommanderError } from 'commander';
 import { type ErrorCode, RewriterError } from '../core/errors.ts';
-import { Interruption } from './files.ts';
+import { EXIT_FAULT, EXIT_FINE, EXIT_USAGE } from './exit-codes.ts';
+import { Interruption } from './replace-files.ts';
 import { buildServeProgram } from './serve-program.ts';
-
-export const EXIT_FINE = 0;
-export const EXIT_FAULT = 1;
-export const EXIT_USAGE = 2;
 
 /** Errors of whoever called the command, not of what it looked at. */
 const USAGE_CODES = new Set<ErrorCode>([

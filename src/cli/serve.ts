@@ -1,7 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
-import { type Config, environment } from '../config.ts';
+import type { Config } from '../config/schema.ts';
+import { environment } from '../environment.ts';
 import { createEventLog, type EventLog } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { createAuditor } from '../server/audit.ts';
@@ -23,7 +24,7 @@ import { buildWebhook, type WebhookServer } from '../server/webhook.ts';
 import { createSource } from '../source/create-source.ts';
 import { watchFiles } from '../files/watch-file.ts';
 import { VERSION } from '../version.ts';
-import { readTextFile } from './files.ts';
+import { readConfigFile } from './config-file.ts';
 
 /** The API server and kube-proxy need a while to learn that this replica goes away. */
 const SERVE_ON = 10_000;
@@ -47,7 +48,7 @@ export async function serve({ config: file, selfSigned }: ServeOptions): Promise
   });
   const runtime = await Runtime.create({
     path,
-    readConfig: () => readTextFile(path),
+    readConfig: () => readConfigFile(path),
     createSource: (settings) => createSource(settings, environment()),
     log,
     metrics,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/schema.ts';
 import { RewriterError } from '../core/errors.ts';
 import type { Cluster, ClusterNames } from '../kube/cluster.ts';
 import type { SelfManagedCertificate } from '../kube/self-managed-certificate.ts';

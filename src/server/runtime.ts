@@ -1,16 +1,13 @@
-import {
-  checkConfig,
-  type Config,
-  type ImageMapConfig,
-  idleSettings,
-  policySettings,
-} from '../config.ts';
+import { checkConfig, policySettings } from '../config/config.ts';
+import { idleSettings } from '../config/relations.ts';
+import type { Config, ImageMapConfig } from '../config/schema.ts';
 import { RewriterError } from '../core/errors.ts';
 import { successorSteps } from '../core/map-guard.ts';
 import { createPolicy, type Policy } from '../core/policy.ts';
 import type { EventLog } from '../log.ts';
 import { forgetMap, type Metrics } from '../metrics.ts';
-import { CachedMap, mapError, type MapObserver } from '../source/cached-map.ts';
+import { mapError } from '../core/map-error.ts';
+import { CachedMap, type MapObserver } from '../source/cached-map.ts';
 import { mapSettings } from '../source/map-settings.ts';
 import { BESIDE_REVIEWS, runInSlices } from '../source/slices.ts';
 import { type MapSource, placeOf } from '../source/source.ts';

@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../clock.ts';
-import { type Fault, RewriterError } from '../core/errors.ts';
+import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, imageMapSteps, type MapFaults } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
 import { type MapGuards, successorSteps } from '../core/map-guard.ts';
 import { MapStore } from '../core/map-store.ts';
+import { mapError } from '../core/map-error.ts';
 import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
 import { BUILD } from '../version.ts';
@@ -417,14 +418,6 @@ function keepable(
   { rules, sha256, place }: LoadedMap,
 ): KeepableMap {
   return { bytes, etag, signature, rules, sha256, place };
-}
-
-/** One error for all faults of a map; its code is that of the first. */
-export function mapError(faults: readonly Fault[], location: string): RewriterError {
-  const [first] = faults;
-  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
-  const message = `the image map ${location} has ${count}: ${first?.path ?? '$'}: ${first?.message ?? ''}`;
-  return new RewriterError(first?.code ?? 'MAP_SHAPE_INVALID', message, { faults });
 }
 
 function asRewriterError(error: unknown): RewriterError {

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { ImageMapConfig } from '../config.ts';
+import type { ImageMapConfig } from '../config/schema.ts';
 import { RewriterError } from '../core/errors.ts';
 import { createFileSource } from './file.ts';
 import { createHttpsSource } from './https.ts';

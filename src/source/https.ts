@@ -229,7 +229,7 @@ function statusError(status: number, location: string): RewriterError {
   }
   return new RewriterError(
     'MAP_SOURCE_FAILED',
-    `${location} answered ${status}; it is read again at the next refresh`,
+    `${location} answered ${status}; it is read again by a running server`,
   );
 }
 

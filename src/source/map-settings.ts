@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/schema.ts';
 import { createCacheFile } from './cache-file.ts';
 import type { CachedMapSettings } from './cached-map.ts';
 import { readPublicKeys } from './signature.ts';

@@ -45,7 +45,7 @@ export async function readBody(body: Readable, limits: BodyLimits): Promise<Uint
     if (announced !== undefined && size !== announced) {
       throw new RewriterError(
         'MAP_CUT_SHORT',
-        `${location} announced ${announced} bytes and sent ${size}; it is read again at the next refresh`,
+        `${location} announced ${announced} bytes and sent ${size}; it is read again by a running server`,
       );
     }
     return bytes.subarray(0, size);

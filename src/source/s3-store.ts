@@ -317,7 +317,7 @@ const GET_WORDS: Words = {
   permission:
     'grant s3:GetObject on the key, and kms:Decrypt if the bucket is encrypted with KMS; without s3:ListBucket a missing key looks like this too',
   keyPermission: 'grant kms:Decrypt on the key of the bucket',
-  next: 'it is read again at the next refresh',
+  next: 'it is read again by a running server',
 };
 
 const PUT_WORDS: Words = {

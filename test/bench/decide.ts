@@ -1,6 +1,6 @@
 // Measures the pure core alone: how long one decision about one image takes. Argument: a subject. Prints
 // the nanoseconds.
-import { parseConfig, policySettings } from '../../src/config.ts';
+import { parseConfig, policySettings } from '../../src/config/config.ts';
 import { hasFaults, parseImageMap } from '../../src/core/image-map.ts';
 import { createPolicy, type Policy } from '../../src/core/policy.ts';
 import { REGISTRY, sampleMap, sampleSource } from './sample-map.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseConfig, policySettings } from '../../src/config.ts';
+import { parseConfig, policySettings } from '../../src/config/config.ts';
 import { admit } from '../../src/core/admission.ts';
 import { hasFaults, parseImageMap } from '../../src/core/image-map.ts';
 import { createPolicy, type Policy } from '../../src/core/policy.ts';

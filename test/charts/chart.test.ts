@@ -11,7 +11,7 @@ import {
 } from '../../scripts/chart-docs.ts';
 import { listMetrics, ROOT } from '../../scripts/docs.ts';
 import { METRIC_PREFIX } from '../../src/metrics.ts';
-import { configJsonSchema } from '../../src/config.ts';
+import { configJsonSchema } from '../../src/config/schema.ts';
 import { PATH_LIMIT } from '../../src/core/reference.ts';
 
 interface SchemaNode {

@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { CHART, listChartValues } from '../../scripts/chart-docs.ts';
 import { ROOT } from '../../scripts/docs.ts';
-import { CONFIG_API_VERSION, parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { CONFIG_API_VERSION } from '../../src/config/schema.ts';
 import { PATH_LIMIT } from '../../src/core/reference.ts';
 import { createAuthority } from '../support/certificates.ts';
 import {

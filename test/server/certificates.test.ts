@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
 import { type CertificateSource, selfManagedCertificates } from '../../src/server/certificates.ts';
 import type { ServingCertificate } from '../../src/server/tls.ts';
 import { createAuthority } from '../support/certificates.ts';

@@ -6,7 +6,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import jsonpatch, { type Operation } from 'fast-json-patch';
-import { parseConfig, policySettings } from '../../src/config.ts';
+import { parseConfig, policySettings } from '../../src/config/config.ts';
 import { createPolicy, type Policy } from '../../src/core/policy.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { createAuditor } from '../../src/server/audit.ts';

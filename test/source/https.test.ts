@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { createSource } from '../../src/source/create-source.ts';
 import { createHttpsSource, type HttpsSourceSettings } from '../../src/source/https.ts';

@@ -1,114 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { type Dirent, fstatSync, type Stats } from 'node:fs';
-import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
-import { decodeUtf8 } from '../manifest/text.ts';
-import { fileFaultText, readBytes } from '../files/text-file.ts';
 import { printable } from './output.ts';
-
-/** Reads a configuration file. Throws `CONFIG_UNREADABLE` and `CONFIG_NOT_TEXT`. */
-export async function readTextFile(path: string): Promise<string> {
-  const decoded = decodeUtf8(await readBytes(path, 'the configuration', 'CONFIG_UNREADABLE'));
-  if ('text' in decoded) {
-    return decoded.text;
-  }
-  // Read all the same, a name would have other letters than the operator wrote.
-  const { line, column } = decoded.fault;
-  throw new RewriterError(
-    'CONFIG_NOT_TEXT',
-    `the configuration ${path} is no UTF-8 text at line ${line}, column ${column}; save it as UTF-8`,
-  );
-}
-
-/** Reads a file, or standard input for `-`. Throws `USAGE` where there is none. */
-export async function readInput(path: string): Promise<Buffer> {
-  try {
-    return path === '-' ? await readStandardInput() : await readFile(path);
-  } catch (error) {
-    const message = `cannot read the input: ${fileFaultText(inputName(path), error)}`;
-    throw new RewriterError('USAGE', printable(message), { cause: error });
-  }
-}
-
-/** What a message calls a file, or `-`. */
-export function inputName(path: string): string {
-  return path === '-' ? 'standard input' : path;
-}
-
-async function readStandardInput(): Promise<Buffer> {
-  // Node.js takes a folder there for an input without content.
-  if (fstatSync(process.stdin.fd).isDirectory()) {
-    throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
-  }
-  return Buffer.concat(await Array.fromAsync(process.stdin as AsyncIterable<Buffer>));
-}
-
-const MANIFEST_FILE = /\.(?:ya?ml|json)$/i;
-
-/**
- * The files that paths name: a file itself, and for a folder every YAML and JSON file below it, sorted.
- * Hidden folders, `node_modules`, links to folders and what is no file, such as a pipe, are passed over.
- * Throws `USAGE` where there is none.
- */
-export async function listInputFiles(paths: readonly string[]): Promise<string[]> {
-  const files = await Promise.all(paths.map(listInput));
-  return files.flat();
-}
-
-async function listInput(path: string): Promise<string[]> {
-  const isFolder =
-    path !== '-' && (await stat(path).catch(() => undefined))?.isDirectory() === true;
-  if (!isFolder) {
-    return [path];
-  }
-  const files = await listFolder(path);
-  if (files.length === 0) {
-    const message = `the folder ${printable(path)} has no .yaml, .yml or .json file`;
-    throw new RewriterError('USAGE', message);
-  }
-  return files.sort();
-}
-
-/** Level by level: a folder that is passed over may be one that nobody may read. */
-async function listFolder(folder: string): Promise<string[]> {
-  const entries = await readFolder(folder);
-  const files = await Promise.all(
-    entries.map(async (entry) => {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) {
-        return isPassedOver(entry.name) ? [] : listFolder(path);
-      }
-      return MANIFEST_FILE.test(entry.name) && (await isFile(entry, path)) ? [path] : [];
-    }),
-  );
-  return files.flat();
-}
-
-/** A link counts as what it leads to; a mounted ConfigMap is made of them. */
-async function isFile(entry: Dirent, path: string): Promise<boolean> {
-  if (!entry.isSymbolicLink()) {
-    return entry.isFile();
-  }
-  const stats = await stat(path).catch(() => undefined);
-  // One that leads nowhere is not passed over in silence: who reads it says what is wrong.
-  return stats?.isFile() ?? true;
-}
-
-async function readFolder(path: string): Promise<Dirent[]> {
-  try {
-    return await readdir(path, { withFileTypes: true });
-  } catch (error) {
-    const { message } = error as Error;
-    const text = printable(`cannot read the folder: ${message}`);
-    throw new RewriterError('USAGE', text, { cause: error });
-  }
-}
-
-function isPassedOver(folder: string): boolean {
-  return folder.startsWith('.') || folder === 'node_modules';
-}
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -267,19 +163,4 @@ async function writeAside(
   }
   await file.chmod(mode & 0o7777);
   await file.sync();
-}
-
-/** The images of a command line; `-` stands for those on standard input, one a line. */
-export async function expandInput(images: readonly string[]): Promise<string[]> {
-  const expanded = await Array.fromAsync(images, (image) =>
-    image === '-' ? readLines() : [image],
-  );
-  // Not pushed with a spread: each line would be an argument of the call, and a call takes only so many.
-  return expanded.flat();
-}
-
-/** The lines of standard input that are not blank. */
-async function readLines(): Promise<string[]> {
-  const lines = (await readInput('-')).toString('utf8').split('\n');
-  return lines.map((line) => line.trim()).filter((line) => line !== '');
 }

@@ -1,17 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import {
-  chmod,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { listInputFiles, readInput, readTextFile, replaceFiles } from '../../src/cli/files.ts';
+import { replaceFiles } from '../../src/cli/replace-files.ts';
 import { Workspace } from '../support/workspace.ts';
 
 type Replacement = Parameters<typeof replaceFiles>[0][number];
@@ -53,84 +44,6 @@ function replacementOf(workspace: Workspace, name: string, content = name): Repl
 async function contents(workspace: Workspace): Promise<string[]> {
   return Promise.all(NAMES.map((name) => readFile(workspace.path(name), 'utf8')));
 }
-
-describe('readInput and readTextFile', () => {
-  it('name the folder that stands in the place of a file', async () => {
-    await using workspace = await Workspace.create();
-    const { folder } = workspace;
-    await expect(readInput(folder)).rejects.toMatchObject({
-      code: 'USAGE',
-      message: `cannot read the input: ${folder} is a folder, not a file`,
-    });
-    await expect(readTextFile(folder)).rejects.toMatchObject({
-      code: 'CONFIG_UNREADABLE',
-      message: `cannot read the configuration: ${folder} is a folder, not a file`,
-    });
-  });
-});
-
-describe('readTextFile', () => {
-  it.each([
-    ['Latin-1', Buffer.from('a: b\nc: caf\u00e9\n', 'latin1'), 'line 2, column 7'],
-    ['UTF-16', Buffer.from('\uFEFFa: b\n', 'utf16le'), 'line 1, column 1'],
-    ['a NUL character', Buffer.from('a: \0\n'), 'line 1, column 4'],
-  ])(
-    'refuses a configuration in %s, and says where it is no UTF-8',
-    async (_title, bytes, place) => {
-      await using workspace = await Workspace.create();
-      const file = workspace.path('config.yaml');
-      await writeFile(file, bytes);
-      await expect(readTextFile(file)).rejects.toMatchObject({
-        code: 'CONFIG_NOT_TEXT',
-        message: `the configuration ${file} is no UTF-8 text at ${place}; save it as UTF-8`,
-      });
-    },
-  );
-
-  it('keeps every character of UTF-8, a byte order mark as well', async () => {
-    await using workspace = await Workspace.create();
-    const text = '\uFEFFa: caf\u00e9 \uFFFD\n';
-    expect(await readTextFile(await workspace.write('config.yaml', text))).toBe(text);
-  });
-});
-
-describe('listInputFiles', () => {
-  it('takes from a folder files and links to files, as a mounted ConfigMap has them, and nothing else', async () => {
-    await using workspace = await Workspace.create();
-    await mkdir(workspace.path('..2026/x.yaml'), { recursive: true });
-    await writeFile(workspace.path('..2026/app.yaml'), '');
-    await writeFile(workspace.path('own.json'), '');
-    await symlink('..2026', workspace.path('..data'));
-    await symlink('..data/app.yaml', workspace.path('app.yaml'));
-    await symlink('..data', workspace.path('envs.yaml'));
-    execFileSync('mkfifo', [workspace.path('pipe.yaml')]);
-    await symlink('pipe.yaml', workspace.path('to-pipe.yaml'));
-    const expected = ['app.yaml', 'own.json'].map((name) => workspace.path(name));
-    expect(await listInputFiles([workspace.folder])).toEqual(expected);
-  });
-
-  it('keeps a link that leads nowhere, so that its reader says what is wrong', async () => {
-    await using workspace = await Workspace.create();
-    await symlink('missing', workspace.path('a.yaml'));
-    const [file = ''] = await listInputFiles([workspace.folder]);
-    await expect(readInput(file)).rejects.toMatchObject({ code: 'USAGE' });
-  });
-
-  const isRoot = process.getuid?.() === 0;
-  (isRoot ? it.skip : it)('enters no folder that it passes over', async () => {
-    await using workspace = await Workspace.create();
-    await workspace.write('a.yaml', '');
-    await mkdir(workspace.path('.git'), { mode: 0 });
-    expect(await listInputFiles([workspace.folder])).toEqual([workspace.path('a.yaml')]);
-  });
-
-  it('shows control characters in the name of a folder and obeys none', async () => {
-    await using workspace = await Workspace.create();
-    const folder = workspace.path('a\u001b[31m\nb');
-    await mkdir(folder);
-    await expect(listInputFiles([folder])).rejects.toThrow(/a\\u001b\[31m\\nb has no \.yaml/);
-  });
-});
 
 describe('replaceFiles', () => {
   it('replaces every file', async () => {

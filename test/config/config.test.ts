@@ -1,14 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  type Config,
-  configJsonSchema,
-  idleSettings,
-  parseConfig,
-  policySettings,
-} from '../src/config.ts';
-import { valueAt } from './support/pods.ts';
+import { parseConfig, policySettings } from '../../src/config/config.ts';
+import { idleSettings } from '../../src/config/relations.ts';
+import { type Config, configJsonSchema } from '../../src/config/schema.ts';
+import { valueAt } from '../support/pods.ts';
 
 const HEAD = 'apiVersion: sdr-image-rewriter/v1\n';
 const PUBLIC = `${HEAD}procurement: public\n`;
@@ -156,7 +152,7 @@ log: {level: info}
   });
 
   it('has its like among the examples, and they load', () => {
-    const text = readFileSync(new URL('../examples/config.yaml', import.meta.url), 'utf8');
+    const text = readFileSync(new URL('../../examples/config.yaml', import.meta.url), 'utf8');
     expect(faultsOf(text)).toEqual([]);
   });
 });
@@ -518,6 +514,19 @@ log: {level: loud}
       'CONFIG_VALUE_INVALID $.server.tls.minVersion',
       'CONFIG_VALUE_INVALID $.sources[0]',
     ]);
+  });
+
+  it.each([
+    [
+      'imageMap: {refreshInterval: 60}',
+      '60 is not valid: write a number and ms, s, m or h, such as 60s',
+    ],
+    ['imagePullSecrets: mirror', '"mirror" is not valid: give a list'],
+    ['server: {host: ""}', '"" is not valid: write at least one character'],
+    ['server: {port: -1}', '-1 is not valid: it must be at least 0'],
+    ['unmapped: ignore', '"ignore" is not valid: allowed are allow, warn, deny'],
+  ])('say what to write in place of %s', (text, message) => {
+    expect(messagesOf(`${PUBLIC}${text}`)).toContain(message);
   });
 
   it('never show what a URL carries behind its path', () => {

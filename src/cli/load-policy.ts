@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { policySettings } from '../config/config.ts';
+import { environment } from '../environment.ts';
+import { RewriterError } from '../core/errors.ts';
+import { createPolicy, type Policy, type PolicySettings } from '../core/policy.ts';
+import { CachedMap } from '../source/cached-map.ts';
+import { createSource } from '../source/create-source.ts';
+import { mapSettings } from '../source/map-settings.ts';
+import { type MapSource, SIGNATURE_SUFFIX } from '../source/source.ts';
+import { readInput, STANDARD_INPUT } from './input.ts';
+import { loadConfig } from './load-config.ts';
+import type { PolicyOptions } from './policy-options.ts';
+
+/** The same policy that the webhook would have. Reads the map once; throws where it cannot be used. */
+export async function loadPolicy(options: PolicyOptions): Promise<Policy> {
+  return createPolicy(await loadSettings(options));
+}
+
+/** What that policy is made of. */
+export async function loadSettings(options: PolicyOptions): Promise<PolicySettings> {
+  const config = await loadConfig(options);
+  const settings = policySettings(config);
+  if (config.procurement !== 'map') {
+    return settings;
+  }
+  const isInput = options.map === STANDARD_INPUT;
+  if (isInput && config.imageMap.publicKeyFile !== '') {
+    throw new RewriterError(
+      'MAP_SIGNATURE_INVALID',
+      `a map on standard input has no signature, and imageMap.publicKeyFile asks for one; give --map a file or URL with its signature beside it, under the same name with ${SIGNATURE_SUFFIX} behind`,
+    );
+  }
+  const map = new CachedMap({
+    source: isInput ? createInputSource() : createSource(config.imageMap, environment()),
+    // The cache is that of the webhook, which holds its guards over a restart: whoever only asks leaves it alone.
+    settings: { ...mapSettings(config), cache: undefined },
+    observer: SILENT,
+  });
+  await map.refresh();
+  if (map.current === undefined) {
+    throw withFaultLines(map.lastError);
+  }
+  return { ...settings, map: map.current };
+}
+
+const SILENT = {
+  loaded: () => undefined,
+  unchanged: () => undefined,
+  rejected: () => undefined,
+  stale: () => undefined,
+  cacheFailed: () => undefined,
+};
+
+/** The error with a line for each further fault, as a person reads it. */
+export function withFaultLines(error: RewriterError | undefined): RewriterError {
+  if (error === undefined) {
+    return new RewriterError('MAP_UNREADABLE', 'the image map could not be read');
+  }
+  const { code, faults } = error;
+  const rest = faults.slice(1).map(({ path, message }) => `\n  ${path}: ${message}`);
+  return new RewriterError(code, `${error.message}${rest.join('')}`, { faults });
+}
+
+/** A map that is read once; nothing stands beside it, so it has no signature. */
+function createInputSource(): MapSource {
+  return {
+    location: 'on standard input',
+    async read() {
+      const bytes = await readInput(STANDARD_INPUT);
+      const etag = createHash('sha256').update(bytes).digest('hex');
+      return { kind: 'changed', bytes, etag, signature: undefined };
+    },
+  };
+}
