@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { MapEntry } from '../core/image-map.ts';
+import type { MapEntry } from '../core/map-entry.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';

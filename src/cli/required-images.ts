@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.ts';
+import { Decider } from '../core/decider.ts';
 import type { Fault } from '../core/errors.ts';
-import type { ImageMap } from '../core/image-map.ts';
-import { createPolicy } from '../core/policy.ts';
+import type { MapRules } from '../core/map-rules.ts';
 
 interface RequiredImages {
   /** What the map makes of those that it has a rule for. */
@@ -12,22 +12,15 @@ interface RequiredImages {
 
 /** What a map makes of images that it must have a rule for. */
 export function requireImages(
-  rules: ImageMap,
+  rules: MapRules,
   { sources }: Config,
   required: readonly string[],
 ): RequiredImages {
-  const policy = createPolicy({
-    procurement: 'map',
-    sources,
-    unmapped: 'warn',
-    imagePullSecrets: [],
-    annotate: false,
-    map: { rules, identity: { location: '', serial: rules.serial, etag: '' } },
-  });
+  const decider = new Decider({ procurement: 'map', sources, map: { rules } });
   const rewritten: { image: string; target: string }[] = [];
   const faults: Fault[] = [];
   for (const image of required) {
-    const decision = policy.decide(image);
+    const decision = decider.decide(image);
     if (decision.outcome === 'rewritten') {
       rewritten.push({ image, target: decision.target });
     } else {

@@ -1,6 +1,7 @@
 import type { Decision, ImageTable, Rule, Setting, Trace, UnmappedReason } from './decision.ts';
 import { isInvalid } from './errors.ts';
-import type { ImageEntry, ImageMap, MapEntry, NameEntry } from './image-map.ts';
+import type { ImageEntry, MapEntry, NameEntry } from './map-entry.ts';
+import type { MapRules } from './map-rules.ts';
 import { covers, parsePrefix, type Prefix, PrefixTable } from './prefix-rules.ts';
 import {
   canonicalText,
@@ -25,7 +26,7 @@ export interface RuleSettings {
   readonly containerRegistryBase?: Prefix | undefined;
   readonly prefixes?: readonly PrefixRule[];
   /** Present in map mode only. */
-  readonly map?: { readonly rules: ImageMap } | undefined;
+  readonly map?: { readonly rules: MapRules } | undefined;
 }
 
 type Rewritten = Extract<Decision, { outcome: 'rewritten' }>;
@@ -56,7 +57,7 @@ export class Decider {
   readonly #prefixes = new PrefixTable<MovingSetting>();
   readonly #base: MovingSetting | undefined;
   readonly #targets = new PrefixTable<Setting>();
-  readonly #map: ImageMap | undefined;
+  readonly #map: MapRules | undefined;
 
   constructor({ procurement, sources, prefixes, containerRegistryBase, map }: RuleSettings) {
     this.#procurement = procurement;
@@ -223,7 +224,7 @@ export class Decider {
   }
 }
 
-function prefixKeys({ entries }: ImageMap): string[] {
+function prefixKeys({ entries }: MapRules): string[] {
   return entries.filter(({ kind }) => kind === 'prefix').map(({ key }) => key);
 }
 

@@ -1,5 +1,5 @@
 import type { ErrorCode } from './errors.ts';
-import type { MapEntry } from './image-map.ts';
+import type { MapEntry } from './map-entry.ts';
 import type { Reference } from './reference.ts';
 
 /** The rules, most specific first; the first that applies decides. */

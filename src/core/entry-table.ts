@@ -1,5 +1,5 @@
 import { freeMemory } from './free-memory.ts';
-import type { MapEntry } from './image-map.ts';
+import type { MapEntry } from './map-entry.ts';
 import { TextStore } from './packed-text.ts';
 
 const KINDS = ['image', 'repository', 'prefix'] as const satisfies MapEntry['kind'][];

@@ -1,4 +1,4 @@
-import type { MapEntry } from './image-map.ts';
+import type { MapEntry } from './map-entry.ts';
 import {
   type Check,
   type Decision,

@@ -1,4 +1,5 @@
-import type { ImageMap, MapEntry } from './image-map.ts';
+import type { ImageMap } from './image-map.ts';
+import type { MapEntry } from './map-entry.ts';
 import type { Steps } from './steps.ts';
 
 export interface MapDiff {

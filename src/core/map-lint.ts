@@ -1,5 +1,6 @@
 import { type Fault, quote } from './errors.ts';
-import type { ImageEntry, ImageMap } from './image-map.ts';
+import type { ImageMap } from './image-map.ts';
+import type { ImageEntry } from './map-entry.ts';
 import { covers, type Prefix } from './prefix-rules.ts';
 
 /** What `map lint` warns of: legal, but most likely not meant. */

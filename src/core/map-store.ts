@@ -1,5 +1,7 @@
 import { EntryTable } from './entry-table.ts';
-import type { ImageEntry, ImageMap, NameEntry, PrefixLookup } from './image-map.ts';
+import type { ImageMap } from './image-map.ts';
+import type { ImageEntry, NameEntry } from './map-entry.ts';
+import type { PrefixLookup } from './map-rules.ts';
 import type { MapHead } from './map-document.ts';
 import { TextIndex, TextStore } from './packed-text.ts';
 import { longestPrefix } from './prefix-rules.ts';

@@ -1,5 +1,6 @@
 import { RewriterError } from './errors.ts';
-import type { ImageEntry, ImageMap, MapEntry } from './image-map.ts';
+import type { ImageMap } from './image-map.ts';
+import type { ImageEntry, MapEntry } from './map-entry.ts';
 import { isRecord } from './json-path.ts';
 import { MAP_API_VERSION } from './map-document.ts';
 

@@ -1,7 +1,8 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
-import { hasFaults, type ImageMap, parseImageMap } from '../core/image-map.ts';
+import { hasFaults, type ImageMap } from '../core/image-map.ts';
+import { parseImageMap } from '../core/parse-image-map.ts';
 import { parseJson } from '../core/json-path.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { platformsAt, tooLargeToWrite, withSerial } from '../core/map-writer.ts';

@@ -1,7 +1,8 @@
 // Measures the pure core alone: how long one decision about one image takes. Argument: a subject. Prints
 // the nanoseconds.
 import { parseConfig, policySettings } from '../../src/config/config.ts';
-import { hasFaults, parseImageMap } from '../../src/core/image-map.ts';
+import { hasFaults } from '../../src/core/image-map.ts';
+import { parseImageMap } from '../../src/core/parse-image-map.ts';
 import { createPolicy, type Policy } from '../../src/core/policy.ts';
 import { REGISTRY, sampleMap, sampleSource } from './sample-map.ts';
 import { median } from './statistics.ts';

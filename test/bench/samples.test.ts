@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseConfig, policySettings } from '../../src/config/config.ts';
 import { admit } from '../../src/core/admission.ts';
-import { hasFaults, parseImageMap } from '../../src/core/image-map.ts';
+import { hasFaults } from '../../src/core/image-map.ts';
+import { parseImageMap } from '../../src/core/parse-image-map.ts';
 import { createPolicy, type Policy } from '../../src/core/policy.ts';
 import { encodeReview } from '../../src/server/review-codec.ts';
 import { expectConstant, expectRewrite } from './answer-check.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { EntryTable } from '../../src/core/entry-table.ts';
-import type { MapEntry } from '../../src/core/image-map.ts';
+import type { MapEntry } from '../../src/core/map-entry.ts';
 import { digestOf } from '../support/digests.ts';
 
 const repositories = fc.constantFrom(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { FAULT_LIMIT } from '../../src/core/fault-list.ts';
-import { parseImageMap } from '../../src/core/image-map.ts';
+import { parseImageMap } from '../../src/core/parse-image-map.ts';
 import { checkSuccessor, type MapGuards } from '../../src/core/map-guard.ts';
 import { digestOf } from '../support/digests.ts';
 import { mapDocument, mapOf } from '../support/maps.ts';

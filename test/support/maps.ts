@@ -1,4 +1,5 @@
-import { hasFaults, type ImageMap, parseImageMap } from '../../src/core/image-map.ts';
+import { hasFaults, type ImageMap } from '../../src/core/image-map.ts';
+import { parseImageMap } from '../../src/core/parse-image-map.ts';
 
 export const MAX_BYTES = 8_388_608;
 

@@ -1,6 +1,9 @@
+import { Decider } from '../decider.ts';
 import { isInvalid } from '../errors.ts';
-import type { ImageEntry, ImageMap, MapEntry } from '../image-map.ts';
-import { createPolicy, type Policy, type PolicySettings } from '../policy.ts';
+import type { ImageMap } from '../image-map.ts';
+import type { ImageEntry, MapEntry } from '../map-entry.ts';
+import type { MapRules } from '../map-rules.ts';
+import type { PolicySettings } from '../policy.ts';
 import { covers, PrefixTable } from '../prefix-rules.ts';
 import { canonicalText, DOCKER_HUB, parseReference } from '../reference.ts';
 
@@ -47,11 +50,11 @@ export function readNameRules(settings: PolicySettings, digestPulls: string): Na
     return { prefixes: [], repositories: [], leftOut: [], hasDigestRules: false };
   }
   const map = settings.map?.rules;
-  const ofPrefixes = policyWith(settings, WITHOUT_NAMES);
-  const ofNames = policyWith(settings, WITHOUT_IMAGES);
+  const ofPrefixes = deciderBy(settings, prefixesOf);
+  const ofNames = deciderBy(settings, namesOf);
   const points = cutPoints(settings);
   const prefixes = prefixRules(points, ofPrefixes);
-  const images = map === undefined ? [] : findImageRules(map, createPolicy(settings), ofNames);
+  const images = map === undefined ? [] : findImageRules(map, new Decider(settings), ofNames);
   const split = new Set(images.map(({ repository }) => repository));
   const candidates = new Set([
     ...points.filter((point) => repositoryOf(point) === point),
@@ -102,24 +105,39 @@ export function ruleText({ source, target }: NameRule): string {
 }
 
 const NOTHING = new Map<string, never>();
-const WITHOUT_IMAGES = {
-  tags: NOTHING,
-  digests: NOTHING,
-  impliedDigests: NOTHING,
-  imageTargets: new Set<string>(),
-} as const satisfies Partial<ImageMap>;
-const WITHOUT_NAMES = {
-  ...WITHOUT_IMAGES,
-  repositories: NOTHING,
-  repositoryTargets: new Set<string>(),
-} as const satisfies Partial<ImageMap>;
+const NO_TEXTS = new Set<string>();
 
-function policyWith(settings: PolicySettings, emptied: Partial<ImageMap>): Policy {
+function deciderBy(settings: PolicySettings, part: (rules: MapRules) => MapRules): Decider {
   const { map } = settings;
-  return createPolicy({
-    ...settings,
-    map: map === undefined ? undefined : { ...map, rules: { ...map.rules, ...emptied } },
-  });
+  return new Decider({ ...settings, map: map && { rules: part(map.rules) } });
+}
+
+/** What a map says of names. */
+function namesOf(rules: MapRules): MapRules {
+  const { entries, repositories, repositoryTargets, prefixes, prefixTargets } = rules;
+  return {
+    entries: entries.filter(({ kind }) => kind !== 'image'),
+    tags: NOTHING,
+    digests: NOTHING,
+    impliedDigests: NOTHING,
+    imageTargets: NO_TEXTS,
+    repositories,
+    repositoryTargets,
+    prefixes,
+    prefixTargets,
+    targetRegistries: rules.targetRegistries,
+  };
+}
+
+/** What a map says of prefixes. */
+function prefixesOf(rules: MapRules): MapRules {
+  const names = namesOf(rules);
+  return {
+    ...names,
+    entries: names.entries.filter(({ kind }) => kind === 'prefix'),
+    repositories: NOTHING,
+    repositoryTargets: NO_TEXTS,
+  };
 }
 
 /** All prefixes at which the decision about a name can change. */
@@ -136,10 +154,10 @@ function cutPoints({ sources, prefixes, containerRegistryBase, map }: PolicySett
   return [...points].sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
 }
 
-function prefixRules(points: readonly string[], policy: Policy): NameRule[] {
+function prefixRules(points: readonly string[], decider: Decider): NameRule[] {
   const table = new PrefixTable<NameRule>();
   for (const source of points) {
-    const target = movedName(policy, `${source}${PROBE}`)?.slice(0, -PROBE.length);
+    const target = movedName(decider, `${source}${PROBE}`)?.slice(0, -PROBE.length);
     if (target !== movedBy(table, source)) {
       table.set(source, { source, target });
     }
@@ -147,8 +165,8 @@ function prefixRules(points: readonly string[], policy: Policy): NameRule[] {
   return [...table.values()];
 }
 
-function movedName(policy: Policy, name: string): string | undefined {
-  const decision = policy.decide(name);
+function movedName(decider: Decider, name: string): string | undefined {
+  const decision = decider.decide(name);
   return decision.outcome === 'rewritten' ? decision.target : undefined;
 }
 
@@ -159,7 +177,7 @@ interface ImageRule {
 }
 
 /** The single images whose decision the rules for names would not give. */
-function findImageRules(map: ImageMap, policy: Policy, ofNames: Policy): ImageRule[] {
+function findImageRules(map: ImageMap, decider: Decider, ofNames: Decider): ImageRule[] {
   const keys = new Set(
     entriesOf(map, 'image').flatMap((entry) => [
       entry.key,
@@ -168,15 +186,15 @@ function findImageRules(map: ImageMap, policy: Policy, ofNames: Policy): ImageRu
     ]),
   );
   return [...keys].sort().flatMap((key): ImageRule[] => {
-    const decision = policy.decide(key);
-    const isRule = decision.outcome !== 'invalid' && pulled(policy, key) !== pulled(ofNames, key);
+    const decision = decider.decide(key);
+    const isRule = decision.outcome !== 'invalid' && pulled(decider, key) !== pulled(ofNames, key);
     return isRule ? [{ repository: decision.reference.repository, key }] : [];
   });
 }
 
 /** What is pulled for an image, in full; its own text where it stays. */
-function pulled(policy: Policy, image: string): string {
-  const target = movedName(policy, image) ?? image;
+function pulled(decider: Decider, image: string): string {
+  const target = movedName(decider, image) ?? image;
   const reference = parseReference(target);
   return isInvalid(reference) ? target : canonicalText(reference);
 }
