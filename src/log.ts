@@ -8,8 +8,11 @@ export type LogLevel = 'info' | 'warn' | 'error';
 export interface EventLog {
   write<Event extends LogEvent>(level: LogLevel, event: Event, fields: LogFields<Event>): void;
   setLevel(level: string): void;
-  /** Resolves when every line is written; await it before the process is made to end. */
-  flush(): Promise<void>;
+  /**
+   * Whether every line is written; await it before the process is made to end. False where nobody reads for
+   * `deadline` milliseconds: a write is in flight then that Node.js waits for at its end, without a limit.
+   */
+  flush(deadline: number): Promise<boolean>;
 }
 
 /**
@@ -52,8 +55,8 @@ export function createEventLog(
       logger.level = next;
       children.clear();
     },
-    async flush() {
-      await standardOutput?.flush();
+    async flush(deadline) {
+      return (await standardOutput?.flush(deadline)) ?? true;
     },
   };
   return log;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DestinationStream, pino } from 'pino';
 
 /** Lines wait for so many characters, or so many milliseconds, whichever comes first. */
@@ -26,14 +27,16 @@ interface LossListeners {
   readonly onReadAgain: (lines: number) => void;
 }
 
+export interface StandardOutput extends DestinationStream {
+  /** Whether every line is written within so many milliseconds; what is not by then is given up. */
+  flush(deadline: number): Promise<boolean>;
+}
+
 /**
  * One write for many lines: under load a buffer and a write for each would take as long as all else about
  * a line.
  */
-export function createStandardOutput({
-  onLost,
-  onReadAgain,
-}: LossListeners): DestinationStream & { flush(): Promise<void> } {
+export function createStandardOutput({ onLost, onReadAgain }: LossListeners): StandardOutput {
   const output = pino.destination({
     dest: 1,
     sync: false,
@@ -91,13 +94,19 @@ export function createStandardOutput({
         timer ??= setTimeout(handOver, WRITE_INTERVAL);
       }
     },
-    async flush() {
+    async flush(deadline) {
       handOver();
       // Two writes at once would mix their lines.
-      await new Promise<void>((resolve) => {
-        output.flush(resolve);
+      const isIdle = new Promise<true>((resolve) => {
+        output.flush(() => resolve(true));
       });
-      output.flushSync();
+      if (await Promise.race([isIdle, sleep(deadline, false, { ref: false })])) {
+        output.flushSync();
+        return true;
+      }
+      // Nobody reads: a write that waits for that would be one more.
+      output.flushSync = () => undefined;
+      return false;
     },
   };
 }

@@ -72,7 +72,7 @@ describe('the log', () => {
     'loses no line when it is flushed in the middle of a burst, %i ms after it began',
     async (milliseconds) => {
       const lines = await linesOf(
-        `${WRITE}\nsetTimeout(async () => { await log.flush(); process.exit(0); }, ${milliseconds});`,
+        `${WRITE}\nsetTimeout(async () => { await log.flush(10_000); process.exit(0); }, ${milliseconds});`,
       );
       expect(lines.map(({ uid }) => uid)).toEqual(UIDS);
     },
@@ -120,6 +120,18 @@ describe('the log', () => {
     expect(missing).toEqual([expect.objectContaining({ level: 'error', lines: lost })]);
   });
 
+  it('gives up lines that nobody reads, and says so', async () => {
+    const code = `
+      import { createEventLog } from ${JSON.stringify(LOG)};
+      const log = createEventLog('info');
+      const user = 'u'.repeat(1000);
+      for (let n = 0; n < 1000; n += 1) log.write('info', 'admission', { uid: String(n), user });
+      process.send(await log.flush(100));`;
+    const child = start(code, 'pipe');
+    expect((await once(child, 'message'))[0]).toBe(false);
+    child.kill('SIGKILL');
+  });
+
   it('lets the process go on, and end, where standard output cannot be written to', async () => {
     const code = `
       import { createEventLog } from ${JSON.stringify(LOG)};
@@ -128,14 +140,13 @@ describe('the log', () => {
         log.write('info', 'admission', { uid });
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
-      await log.flush();
-      process.send('flushed');
+      process.send({ isWritten: await log.flush(10_000) });
       process.exit(0);`;
     const full = openSync('/dev/full', 'w');
     const child = start(code, full);
     closeSync(full);
     const ended = once(child, 'exit');
-    expect(await once(child, 'message')).toContain('flushed');
+    expect((await once(child, 'message'))[0]).toEqual({ isWritten: true });
     expect(await ended).toEqual([0, null]);
   });
 });

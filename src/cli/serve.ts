@@ -29,7 +29,9 @@ import { readConfigFile } from './config-file.ts';
 /** The API server and kube-proxy need a while to learn that this replica goes away. */
 const SERVE_ON = 10_000;
 const DRAIN_DEADLINE = 20_000;
-const GRACE = SERVE_ON + DRAIN_DEADLINE + 2000;
+/** For somebody to read the last lines of the log. */
+const LOG_DEADLINE = 5000;
+const GRACE = SERVE_ON + DRAIN_DEADLINE + LOG_DEADLINE + 2000;
 
 export interface ServeOptions {
   readonly config: string;
@@ -162,7 +164,7 @@ function handleSignals(
       if (err !== undefined) {
         const error = err instanceof Error ? (err.stack ?? err.message) : String(err);
         log.write('error', 'server.failed', { error });
-        await log.flush();
+        await writeOut(log);
         return;
       }
       // Whoever asks twice means the same; ^C is for those who will not wait.
@@ -170,8 +172,16 @@ function handleSignals(
       // Whoever presses ^C waits for nothing but the requests in flight.
       await drain.run(signal ?? 'close', signal === 'SIGINT' ? 0 : SERVE_ON);
       await release();
+      await writeOut(log);
     },
   );
+}
+
+/** Ends the process at once where nobody reads the log: nothing gentler ends one with a write in flight. */
+async function writeOut(log: EventLog): Promise<void> {
+  if (!(await log.flush(LOG_DEADLINE))) {
+    process.kill(process.pid, 'SIGKILL');
+  }
 }
 
 function trialText(url: string, opsUrl: string, caFile: string): string {

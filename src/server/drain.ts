@@ -24,7 +24,7 @@ export class Drain {
   }
 
   /**
-   * Resolves when the process may end. Serves on for `serveOn` milliseconds, while endpoints and
+   * Resolves when all is answered and closed. Serves on for `serveOn` milliseconds, while endpoints and
    * connections move to other replicas; only then are the ports closed.
    */
   async run(signal: string, serveOn: number): Promise<void> {
@@ -35,6 +35,5 @@ export class Drain {
     await Promise.race([closeWebhook(), sleep(deadline, undefined, { ref: false })]);
     await closeOps();
     log.write('info', 'server.stopped', { signal });
-    await log.flush();
   }
 }

@@ -282,6 +282,22 @@ describe('serve', () => {
     expect(serve.lines.filter(({ event }) => event === 'admission')).toHaveLength(1);
   });
 
+  it('ends though nobody reads the log', async () => {
+    await using workspace = await Workspace.create();
+    const { serve, client } = await start(
+      workspace,
+      await createAuthority(),
+      'procurement: prefix\ncontainerRegistryBase: registry.corp.example',
+    );
+    serve.stopReading();
+    const review = await readFile(REVIEW);
+    for (let count = 0; count < 1000; count += 1) {
+      expect((await client.send('/mutate', review)).status).toBe(200);
+    }
+    serve.kill('SIGINT');
+    expect(await serve.killedBy).toBe('SIGKILL');
+  });
+
   it('makes a certificate for a trial and says how to call', async () => {
     await using workspace = await Workspace.create();
     const config = await workspace.write(

@@ -11,7 +11,7 @@ const FILE = 'client-ca.crt';
 const SILENT = {
   write: () => undefined,
   setLevel: () => undefined,
-  flush: () => Promise.resolve(),
+  flush: () => Promise.resolve(true),
 };
 
 let source: CertificateSource | undefined;

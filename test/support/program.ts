@@ -40,6 +40,8 @@ export class ServeProcess {
   readonly #child: ChildProcess;
   readonly lines: LogLine[] = [];
   readonly exited: Promise<number | null>;
+  /** The signal that ended it, if one did. */
+  readonly killedBy: Promise<NodeJS.Signals | null>;
   stderr = '';
   #wake: (() => void) | undefined;
 
@@ -59,10 +61,12 @@ export class ServeProcess {
       this.stderr += chunk.toString();
       this.#wake?.();
     });
-    this.exited = once(this.#child, 'exit').then(([code]) => {
+    const ended = once(this.#child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+    this.exited = ended.then(([code]) => {
       this.#wake?.();
-      return code as number | null;
+      return code;
     });
+    this.killedBy = ended.then(([, signal]) => signal);
   }
 
   /** The first line that fits, past or to come; fails if the process ends before. */
@@ -93,6 +97,11 @@ export class ServeProcess {
         setTimeout(resolve, 1000).unref();
       });
     }
+  }
+
+  /** Leaves the log unread from now on, as a collector that hangs. */
+  stopReading(): void {
+    this.#child.stdout?.pause();
   }
 
   kill(signal: NodeJS.Signals): void {
