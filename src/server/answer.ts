@@ -4,6 +4,7 @@ import type { Policy } from '../core/policy.ts';
 import type { Mode } from '../core/verdict.ts';
 import type { AskedFor, Auditor } from './audit.ts';
 import { createAdmissionDecoder, encodeReview } from './review-codec.ts';
+import { statusOf } from './statuses.ts';
 
 /** What goes back over HTTP: a review, or `{code, message}`. */
 export interface Answer {
@@ -20,12 +21,7 @@ export interface Answerer {
    * fault of this program is a 500.
    */
   readonly answer: (body: Buffer, mode: Mode, since: number) => Answer;
-  readonly failure: (
-    status: number,
-    code: ErrorCode,
-    message: string,
-    forLog?: FailureDetails,
-  ) => Answer;
+  readonly failure: (code: ErrorCode, message: string, forLog?: FailureDetails) => Answer;
 }
 
 /** What the log alone is told. */
@@ -37,9 +33,11 @@ export interface FailureDetails {
 
 /** `policy` gives the one in use; undefined in map mode before any map was loaded. */
 export function createAnswerer(policy: () => Policy | undefined, auditor: Auditor): Answerer {
-  const failure: Answerer['failure'] = (status, code, message, { detail, asked } = {}) => {
+  const failure: Answerer['failure'] = (code, message, { detail, asked } = {}) => {
     auditor.failed(code, detail ?? message, asked);
-    return { status, body: JSON.stringify({ code, message }) };
+    const status = statusOf(code);
+    const answer = { status, body: JSON.stringify({ code, message }) };
+    return status === 503 ? { ...answer, retryAfter: '1' } : answer;
   };
 
   const decodeForAdmission = createAdmissionDecoder();
@@ -59,16 +57,16 @@ export function createAnswerer(policy: () => Policy | undefined, auditor: Audito
     if (inUse === undefined) {
       const message = 'no image map was loaded yet; see /status on the operations port';
       const asked = whatWasAsked(body, mode);
-      return { ...failure(503, 'MAP_NOT_LOADED', message, { asked }), retryAfter: '1' };
+      return failure('MAP_NOT_LOADED', message, { asked });
     }
     const decoded = decodeForAdmission(body);
     if (isInvalid(decoded)) {
-      return failure(400, decoded.invalid, decoded.message, { asked: { mode } });
+      return failure(decoded.invalid, decoded.message, { asked: { mode } });
     }
     const admission = admit(decoded.review, inUse, mode);
     if (admission.kind === 'refused') {
       const { code, message } = admission;
-      return failure(400, code, message, { asked: { mode, ...identify(decoded.review) } });
+      return failure(code, message, { asked: { mode, ...identify(decoded.review) } });
     }
     const text = encodeReview(admission.response);
     auditor.answered(admission.record, mode, performance.now() - since);
@@ -83,7 +81,7 @@ export function createAnswerer(policy: () => Policy | undefined, auditor: Audito
       } catch (error) {
         const { message, stack } = error as Error;
         const asked = whatWasAsked(body, mode);
-        return failure(500, 'INTERNAL', message, { detail: stack, asked });
+        return failure('INTERNAL', message, { detail: stack, asked });
       }
     },
   };

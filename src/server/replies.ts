@@ -1,18 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyError, FastifyReply } from 'fastify';
-import { type ErrorCode, RewriterError } from '../core/errors.ts';
+import { RewriterError } from '../core/errors.ts';
 import type { Answer, Answerer } from './answer.ts';
 import { describeError } from './request-faults.ts';
 
 const ANSWER_TYPE = 'application/json; charset=utf-8';
-
-/** The status that goes with a request that is refused before it was looked at. */
-const STATUSES: ReadonlyMap<ErrorCode, number> = new Map([
-  ['CLIENT_UNAUTHORIZED', 403],
-  ['REVIEW_TOO_LARGE', 413],
-  ['REVIEW_MEDIA_TYPE', 415],
-  ['SERVER_BUSY', 503],
-]);
 
 /** Puts answers on the wire, and makes those of requests that are not decided. */
 export class Replies {
@@ -42,14 +34,12 @@ export class Replies {
   /** For a request that is refused before it was looked at, or where something failed. */
   refusal(error: RewriterError | FastifyError, request: Pick<IncomingMessage, 'headers'>): Answer {
     if (error instanceof RewriterError) {
-      const { code, message } = error;
-      const refusal = this.#failure(STATUSES.get(code) ?? 500, code, message);
-      return code === 'SERVER_BUSY' ? { ...refusal, retryAfter: '1' } : refusal;
+      return this.#failure(error.code, error.message);
     }
-    const { status, code, message } = describeError(error, request);
+    const { code, message } = describeError(error, request);
     // The stack is for the log, not for the caller.
-    const detail = status === 500 ? error.stack : message;
-    return this.#failure(status, code, message, { detail });
+    const detail = code === 'INTERNAL' ? error.stack : message;
+    return this.#failure(code, message, { detail });
   }
 
   #headersOf({ retryAfter }: Answer): Record<string, string> {

@@ -5,7 +5,6 @@ import type { FastifyError, FastifyRequest } from 'fastify';
 import { type ErrorCode, RewriterError } from '../core/errors.ts';
 
 export interface ErrorAnswer {
-  readonly status: number;
   readonly code: ErrorCode;
   readonly message: string;
 }
@@ -18,12 +17,10 @@ export function describeError(
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     const type = headers['content-type'] ?? 'none';
     const message = `the content type is ${JSON.stringify(type.slice(0, 80))}; send application/json`;
-    return { status: 415, code: 'REVIEW_MEDIA_TYPE', message };
+    return { code: 'REVIEW_MEDIA_TYPE', message };
   }
-  const status = error.statusCode ?? 500;
-  return status < 500
-    ? { status, code: 'REVIEW_INVALID', message: error.message }
-    : { status: 500, code: 'INTERNAL', message: error.message };
+  const isOfCaller = (error.statusCode ?? 500) < 500;
+  return { code: isOfCaller ? 'REVIEW_INVALID' : 'INTERNAL', message: error.message };
 }
 
 /** Why a body is not read, or undefined where it is: a compressed one could grow without bound. */

@@ -1,22 +1,15 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
-import {
-  fastify,
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import { fastify, type FastifyError, type FastifyInstance } from 'fastify';
 import type { RewriterError } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
-import type { Mode } from '../core/verdict.ts';
-import { type Answer, createAnswerer } from './answer.ts';
-import { AnswerQueue, type Asked } from './answer-queue.ts';
+import { type Answerer, createAnswerer } from './answer.ts';
 import type { Auditor } from './audit.ts';
 import { BodyMemory } from './body-memory.ts';
+import { type RequestParts, PlainRequests } from './plain-requests.ts';
 import { Replies } from './replies.ts';
 import { BODY_LIMIT, bodyEnd, receiveBody, tooLarge } from './request-body.ts';
 import { clientFault, encodingFault } from './request-faults.ts';
+import { JSON_TYPE, ROUTES } from './routes.ts';
 import type { ServingCertificate } from './tls.ts';
 import { UnusedConnections } from './unused-connections.ts';
 import { WITHOUT_SCHEMAS } from './without-schemas.ts';
@@ -36,13 +29,7 @@ const HANDSHAKE_TIMEOUT = 10_000;
  */
 const BODY_MEMORY = 64 * 1024 * 1024;
 
-const JSON_TYPE = 'application/json';
 const NO_BODY = Buffer.alloc(0);
-
-const MODES: ReadonlyMap<string, Mode> = new Map([
-  ['/mutate', 'enforce'],
-  ['/audit', 'audit'],
-]);
 
 export interface WebhookOptions {
   readonly certificate: ServingCertificate;
@@ -58,64 +45,29 @@ export interface WebhookOptions {
   readonly bodyMemory?: number;
 }
 
-interface Unanswered extends Asked {
-  readonly response: ServerResponse;
-  readonly body: Buffer;
-  readonly release: () => void;
-  readonly mode: Mode;
-}
-
 export type WebhookServer = FastifyInstance<Server>;
 
 /** Builds the HTTPS server that the API server calls, without listening. Answers without any I/O. */
 export function buildWebhook(options: WebhookOptions): WebhookServer {
   const { certificate, clients, policy, auditor, isDraining } = options;
   const requestTimeout = options.requestTimeout ?? REQUEST_TIMEOUT;
-  const memory = new BodyMemory(options.bodyMemory ?? BODY_MEMORY);
+  const https = httpsOptions(certificate, clients !== undefined, requestTimeout);
+  const server = createServer(https);
   const unused = new UnusedConnections(KEEP_ALIVE);
   const { answer, failure } = createAnswerer(policy, auditor);
-  // Callers move to another replica before this one closes its port.
-  const replies = new Replies(failure, () => isDraining() || !app.server.listening);
-
-  const queue = new AnswerQueue<Unanswered, Answer>(
-    ({ body, mode, since }) => answer(body, mode, since),
-    ({ response, release }, given) => {
-      release();
-      replies.end(response, given);
-    },
-  );
-
-  const clientFaultOf = ({ socket }: IncomingMessage): RewriterError | undefined =>
-    clients && clientFault(socket, clients.subjects);
-
-  const refusePlain = async (
-    request: IncomingMessage,
-    response: ServerResponse,
-    fault: RewriterError,
-  ): Promise<void> => {
-    await bodyEnd(request);
-    replies.end(response, replies.refusal(fault, request));
+  const parts: RequestParts = {
+    answer,
+    // Callers move to another replica before this one closes its port.
+    replies: new Replies(failure, () => isDraining() || !server.listening),
+    memory: new BodyMemory(options.bodyMemory ?? BODY_MEMORY),
+    clientFaultOf: ({ socket }) => clients && clientFault(socket, clients.subjects),
   };
-
-  const answerPlain = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const mode = modeOfPlain(request);
-    if (mode === undefined || clientFaultOf(request) !== undefined) {
-      return false;
-    }
-    receiveBody(request, memory, {
-      take: (body, release) =>
-        queue.add({ response, body, release, mode, since: performance.now() }),
-      refuse: (fault) => void refusePlain(request, response, fault),
-    });
-    return true;
-  };
-
-  const https = httpsOptions(certificate, clients !== undefined, requestTimeout);
+  const plain = new PlainRequests(parts);
   const app = fastify<Server>({
     https,
     serverFactory: (handler) => {
-      const server = createServer(https, (request, response) => {
-        if (!answerPlain(request, response)) {
+      server.on('request', (request, response) => {
+        if (!plain.take(request, response)) {
           handler(request, response);
         }
       });
@@ -128,10 +80,26 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
     schemaController: WITHOUT_SCHEMAS,
     // A path that cannot be decoded, which no hook and no handler for errors is told of.
     frameworkErrors: (error, request, reply) => {
-      const fault = clientFaultOf(request.raw) ?? error;
-      void replies.send(reply, replies.refusal(fault, request));
+      const fault = parts.clientFaultOf(request.raw) ?? error;
+      void parts.replies.send(reply, parts.replies.refusal(fault, request));
     },
   });
+  app.addHook('preClose', (done) => {
+    unused.close();
+    // Node no longer looks for requests that take too long once it closes.
+    setTimeout(() => server.closeAllConnections(), requestTimeout).unref();
+    done();
+  });
+  answerUnusual(app, parts, failure);
+  return app;
+}
+
+/** Lets Fastify answer whatever is unusual about a request, right or wrong. */
+function answerUnusual(
+  app: WebhookServer,
+  { answer, replies, memory, clientFaultOf }: RequestParts,
+  failure: Answerer['failure'],
+): void {
   // Fastify's own parser refuses pods with a label named __proto__; ours leaves the body to the core.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(JSON_TYPE, (request, payload, done) => {
@@ -148,31 +116,24 @@ export function buildWebhook(options: WebhookOptions): WebhookServer {
       refuse: done,
     });
   });
-  app.addHook('preClose', (done) => {
-    unused.close();
-    // Node no longer looks for requests that take too long once it closes.
-    setTimeout(() => app.server.closeAllConnections(), requestTimeout).unref();
-    done();
-  });
-
   app.addHook('onRequest', (request, _reply, done) => {
     done(clientFaultOf(request.raw) ?? encodingFault(request));
   });
-  const answerOther = (request: FastifyRequest, reply: FastifyReply, mode: Mode): FastifyReply => {
-    const body = Buffer.isBuffer(request.body) ? request.body : NO_BODY;
-    return replies.send(reply, answer(body, mode, performance.now()));
-  };
-  app.post('/mutate', (request, reply) => answerOther(request, reply, 'enforce'));
-  app.post('/audit', (request, reply) => answerOther(request, reply, 'audit'));
+  for (const [path, mode] of ROUTES) {
+    app.post(path, (request, reply) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : NO_BODY;
+      return replies.send(reply, answer(body, mode, performance.now()));
+    });
+  }
+  const served = [...ROUTES.keys()].map((path) => `POST ${path}`).join(' or ');
   app.setNotFoundHandler((request, reply) => {
-    const message = `${request.method} ${request.url.slice(0, 200)} is not served; call POST /mutate or POST /audit`;
-    return replies.send(reply, failure(404, 'ROUTE_UNKNOWN', message));
+    const message = `${request.method} ${request.url.slice(0, 200)} is not served; call ${served}`;
+    return replies.send(reply, failure('ROUTE_UNKNOWN', message));
   });
   app.setErrorHandler(async (error: FastifyError | RewriterError, request, reply) => {
     await bodyEnd(request.raw);
     return replies.send(reply, replies.refusal(error, request));
   });
-  return app;
 }
 
 function httpsOptions(
@@ -191,21 +152,4 @@ function httpsOptions(
     keepAliveTimeout: KEEP_ALIVE,
     connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL,
   };
-}
-
-/**
- * The mode of a request as the API server sends it. Fastify's way to a handler costs more than the
- * answer, so these are answered without it; whatever is unusual about a request takes that way.
- */
-function modeOfPlain({ method, url = '', headers }: IncomingMessage): Mode | undefined {
-  const isPlain =
-    method === 'POST' &&
-    headers['content-type'] === JSON_TYPE &&
-    headers['content-encoding'] === undefined &&
-    Number(headers['content-length']) <= BODY_LIMIT;
-  if (!isPlain) {
-    return undefined;
-  }
-  const query = url.indexOf('?');
-  return MODES.get(query < 0 ? url : url.slice(0, query));
 }
