@@ -2,7 +2,8 @@ import { imageLabel, type PodImage } from './pod-images.ts';
 import { REASONS } from './decision.ts';
 import type { MapIdentity, Policy } from './policy.ts';
 import { canonicalText } from './reference.ts';
-import type { ImageVerdict, Mode } from './verdict.ts';
+import type { Rewrite } from './patch.ts';
+import { type ImageVerdict, isUnmapped, type Mode } from './verdict.ts';
 
 /** What the API server's documentation advises; it cuts longer ones. */
 export const WARNING_LIMIT = 120;
@@ -114,6 +115,33 @@ export function denialMessage(verdicts: readonly ImageVerdict[], { map }: Policy
       ? 'the configured prefixes'
       : `the image map ${map.location} (serial ${map.serial ?? 'none'})`;
   return `sdr-image-rewriter: ${named.join('; ')}${more}: not covered by ${rules}; add a rule, or ask whoever publishes the map to`;
+}
+
+/** These end up in the API server's own audit log, behind the name of the webhook. */
+export function auditAnnotations(
+  verdicts: readonly ImageVerdict[],
+  rewrites: readonly Rewrite[],
+  { map }: Policy,
+): Readonly<Record<string, string>> {
+  const annotations: Record<string, string> = {};
+  if (rewrites.length > 0) {
+    annotations.rewritten = summary(
+      rewrites,
+      ({ image, target }) => `${shownLabel(image)}: ${image.image} -> ${target}`,
+    );
+  }
+  const unmapped = verdicts.filter(isUnmapped);
+  if (unmapped.length > 0) {
+    annotations.unmapped = summary(
+      unmapped,
+      ({ image, decision: { reference, reason } }) =>
+        `${shownLabel(image)}: ${canonicalText(reference)} (${reason})`,
+    );
+  }
+  if (map !== undefined && rewrites.length + unmapped.length > 0) {
+    annotations.map = mapText(map);
+  }
+  return annotations;
 }
 
 /** Joins what there is to say of each item for an audit annotation, bounded in length. */

@@ -1,7 +1,15 @@
-import { controllerOf } from './controller.ts';
+import {
+  type AdmissionRequest,
+  findSubject,
+  identityOf,
+  readRequest,
+  type RequestIdentity,
+  type RequestReason,
+  type Subject,
+} from './admission-request.ts';
+import { auditAnnotations, denialMessage, mapText, warningsFor } from './admission-text.ts';
+import type { Reason } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
-import { findExemption, MIRROR_POD_ANNOTATION, SKIP_LABEL } from './exemption.ts';
-import { isRecord } from './json-path.ts';
 import {
   annotationOperations,
   BY_MAP,
@@ -12,22 +20,8 @@ import {
   type Rewrite,
 } from './patch.ts';
 import { imageLabel, listPodImages, type PodImage } from './pod-images.ts';
-import type { Reason } from './decision.ts';
 import type { MapIdentity, Policy } from './policy.ts';
-import { canonicalText } from './reference.ts';
 import { type ImageVerdict, isUnmapped, type Mode, reasonOf } from './verdict.ts';
-import { denialMessage, mapText, shownLabel, summary, warningsFor } from './admission-text.ts';
-
-/** Why a whole request was left alone. */
-export const REQUEST_REASONS = {
-  'not-a-pod': 'the resource is not `pods` or `pods/ephemeralcontainers`',
-  'operation-ignored': 'the operation is neither CREATE nor UPDATE',
-  'no-object': 'the request has no object, as on DELETE',
-  'no-old-object': 'an UPDATE without `oldObject`: what runs is unknown, so nothing is touched',
-  'mirror-pod': `the pod has the annotation \`${MIRROR_POD_ANNOTATION}\` of a static pod`,
-  'skip-label': `the pod has the label \`${SKIP_LABEL}: "true"\``,
-} as const;
-export type RequestReason = keyof typeof REQUEST_REASONS;
 
 /** The body of an AdmissionReview response, before the patch is encoded. */
 export interface AdmissionResponse {
@@ -40,17 +34,6 @@ export interface AdmissionResponse {
 }
 
 export type AdmissionOutcome = 'rewritten' | 'kept' | 'denied';
-
-/** Whom a request is about. */
-export interface RequestIdentity {
-  readonly uid: string;
-  readonly dryRun: boolean;
-  readonly operation: string;
-  readonly namespace: string | undefined;
-  readonly pod: string | undefined;
-  readonly owner: string | undefined;
-  readonly user: string | undefined;
-}
 
 /** What the audit line and the metrics say of a request. Holds no part of the pod but names and images. */
 export interface AdmissionRecord extends RequestIdentity {
@@ -133,71 +116,6 @@ function decide(
   };
 }
 
-interface AdmissionRequest {
-  readonly uid: string;
-  readonly operation: string;
-  readonly raw: Record<string, unknown>;
-}
-
-/** Returns a sentence where the body is not a review that can be answered. */
-function readRequest(review: unknown): AdmissionRequest | string {
-  if (!isRecord(review)) {
-    return 'the body is not a JSON object; send an AdmissionReview';
-  }
-  if (review.kind !== 'AdmissionReview' || review.apiVersion !== 'admission.k8s.io/v1') {
-    const [version, kind] = [review.apiVersion, review.kind].map((value) =>
-      typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : 'missing',
-    );
-    return `apiVersion is ${version ?? ''} and kind is ${kind ?? ''}; only admission.k8s.io/v1 AdmissionReview is answered`;
-  }
-  const request = review.request;
-  if (!isRecord(request)) {
-    return 'the AdmissionReview has no request object';
-  }
-  const { uid, operation } = request;
-  if (typeof uid !== 'string' || uid === '') {
-    return 'request.uid is missing; without it the API server cannot match the answer';
-  }
-  return { uid, operation: typeof operation === 'string' ? operation : '', raw: request };
-}
-
-interface Subject {
-  readonly pod: Record<string, unknown>;
-  /** Present on UPDATE: the pod as it runs. */
-  readonly running: Record<string, unknown> | undefined;
-}
-
-/** The pod to decide about, or the reason to leave the request alone. */
-function findSubject({ raw, operation }: AdmissionRequest): Subject | RequestReason {
-  if (!isAboutPods(raw)) {
-    return 'not-a-pod';
-  }
-  if (operation !== 'CREATE' && operation !== 'UPDATE') {
-    return 'operation-ignored';
-  }
-  const { object: pod, oldObject } = raw;
-  if (!isRecord(pod)) {
-    return 'no-object';
-  }
-  if (operation === 'UPDATE' && !isRecord(oldObject)) {
-    return 'no-old-object';
-  }
-  const exemption = findExemption(pod.metadata);
-  if (exemption !== undefined) {
-    return exemption;
-  }
-  return { pod, running: operation === 'UPDATE' && isRecord(oldObject) ? oldObject : undefined };
-}
-
-function isAboutPods({ resource, subResource }: Record<string, unknown>): boolean {
-  return (
-    isRecord(resource) &&
-    resource.resource === 'pods' &&
-    (resource.group ?? '') === '' &&
-    ['', 'ephemeralcontainers'].includes(textOf(subResource) ?? '')
-  );
-}
-
 function judge(
   request: AdmissionRequest,
   { pod, running }: Subject,
@@ -277,64 +195,4 @@ function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
     ({ decision }) => decision.outcome === 'rewritten' && decision.rule.startsWith('map-'),
   );
   return usedMap && map !== undefined ? `${BY_MAP}${mapText(map)}` : 'prefix';
-}
-
-/** Whom a review is about, as far as it says so, even if it cannot be answered. */
-export function identify(review: unknown): Partial<RequestIdentity> {
-  return isRecord(review) && isRecord(review.request) ? identityOf(review.request) : {};
-}
-
-function identityOf(raw: Record<string, unknown>): RequestIdentity {
-  const pod = isRecord(raw.object) ? raw.object : raw.oldObject;
-  const metadata = metadataOf(pod);
-  return {
-    uid: textOf(raw.uid) ?? '',
-    dryRun: raw.dryRun === true,
-    operation: textOf(raw.operation) ?? '',
-    namespace: textOf(raw.namespace) ?? textOf(metadata.namespace),
-    pod: textOf(raw.name) ?? textOf(metadata.name) ?? textOf(metadata.generateName),
-    owner: ownerOf(metadata),
-    user: isRecord(raw.userInfo) ? textOf(raw.userInfo.username) : undefined,
-  };
-}
-
-/** These end up in the API server's own audit log, behind the name of the webhook. */
-function auditAnnotations(
-  verdicts: readonly ImageVerdict[],
-  rewrites: readonly Rewrite[],
-  { map }: Policy,
-): Readonly<Record<string, string>> {
-  const annotations: Record<string, string> = {};
-  if (rewrites.length > 0) {
-    annotations.rewritten = summary(
-      rewrites,
-      ({ image, target }) => `${shownLabel(image)}: ${image.image} -> ${target}`,
-    );
-  }
-  const unmapped = verdicts.filter(isUnmapped);
-  if (unmapped.length > 0) {
-    annotations.unmapped = summary(
-      unmapped,
-      ({ image, decision: { reference, reason } }) =>
-        `${shownLabel(image)}: ${canonicalText(reference)} (${reason})`,
-    );
-  }
-  if (map !== undefined && rewrites.length + unmapped.length > 0) {
-    annotations.map = mapText(map);
-  }
-  return annotations;
-}
-
-function ownerOf(metadata: Record<string, unknown>): string | undefined {
-  const controller = controllerOf(metadata);
-  return controller === undefined ? undefined : `${controller.kind}/${controller.name}`;
-}
-
-function metadataOf(pod: unknown): Record<string, unknown> {
-  const metadata = isRecord(pod) ? pod.metadata : undefined;
-  return isRecord(metadata) ? metadata : {};
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -1,4 +1,5 @@
-import { admit, identify } from '../core/admission.ts';
+import { admit } from '../core/admission.ts';
+import { identify } from '../core/admission-request.ts';
 import { type ErrorCode, isInvalid } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Mode } from '../core/verdict.ts';

@@ -1,4 +1,5 @@
-import type { AdmissionRecord, RequestIdentity } from '../core/admission.ts';
+import type { AdmissionRecord } from '../core/admission.ts';
+import type { RequestIdentity } from '../core/admission-request.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { ImageVerdict, Mode } from '../core/verdict.ts';
 import type { EventLog } from '../log.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { admit, REQUEST_REASONS, type RequestReason } from '../../src/core/admission.ts';
+import { admit } from '../../src/core/admission.ts';
+import { REQUEST_REASONS, type RequestReason } from '../../src/core/admission-request.ts';
 import type { Mode } from '../../src/core/verdict.ts';
 import {
   DECIDED_BY_ANNOTATION,
