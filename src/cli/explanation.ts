@@ -1,4 +1,4 @@
-import { mapText } from '../core/admission-text.ts';
+import { identityText } from '../core/admission-text.ts';
 import { explain, type ExplainedStep, type Found } from '../core/explain.ts';
 import type { Policy } from '../core/policy.ts';
 import { parseMapPlace } from './map-place.ts';
@@ -38,7 +38,7 @@ function policyText({ procurement, map }: Policy, options: PolicyOptions): strin
   if (map !== undefined) {
     const place = options.map === undefined ? undefined : parseMapPlace(options.map);
     const shown = place?.kind === 'file' ? place.shown : map.location;
-    parts.push(`map ${shown} ${mapText(map)}`);
+    parts.push(`map ${shown} ${identityText(map)}`);
   }
   return parts.join(', ');
 }

@@ -6,7 +6,7 @@ import { readInput } from './input.ts';
 import { listInputFiles } from './manifest-files.ts';
 
 /** One document of a manifest. */
-export interface ManifestDocument {
+export interface PlacedDocument {
   readonly file: string;
   /** From 1. */
   readonly line: number;
@@ -19,7 +19,7 @@ export interface ManifestDocument {
  */
 export async function* readManifests(
   paths: readonly string[],
-): AsyncGenerator<ManifestDocument, void> {
+): AsyncGenerator<PlacedDocument, void> {
   for (const path of await listInputFiles(paths)) {
     const file = path === '-' ? 'stdin' : path;
     yield* parseManifest(file, decodeText(await readInput(path), file));
@@ -27,7 +27,7 @@ export async function* readManifests(
 }
 
 /** Reads the documents of one text. Throws `MANIFEST_NOT_YAML`, with line and column. */
-export function* parseManifest(file: string, text: string): Generator<ManifestDocument, void> {
+export function* parseManifest(file: string, text: string): Generator<PlacedDocument, void> {
   // A dump of a cluster is JSON of many megabytes, which the YAML parser takes minutes for.
   const json = text.trimStart().startsWith('{') ? parseJson(text) : undefined;
   if (json !== undefined) {

@@ -18,7 +18,7 @@ const SUMMARY_LIMIT = 2048;
 const DENIED_NAMED = 5;
 
 /** `serial=42 etag=…` as annotations and audit annotations have it. */
-export function mapText({ serial, etag }: MapIdentity): string {
+export function identityText({ serial, etag }: MapIdentity): string {
   return serial === undefined ? `etag=${etag}` : `serial=${serial} etag=${etag}`;
 }
 
@@ -139,7 +139,7 @@ export function auditAnnotations(
     );
   }
   if (map !== undefined && rewrites.length + unmapped.length > 0) {
-    annotations.map = mapText(map);
+    annotations.map = identityText(map);
   }
   return annotations;
 }

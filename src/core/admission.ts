@@ -7,7 +7,7 @@ import {
   type RequestReason,
   type Subject,
 } from './admission-request.ts';
-import { auditAnnotations, denialMessage, mapText, warningsFor } from './admission-text.ts';
+import { auditAnnotations, denialMessage, identityText, warningsFor } from './admission-text.ts';
 import type { Reason } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
 import {
@@ -194,5 +194,5 @@ function decidedBy(verdicts: readonly ImageVerdict[], { map }: Policy): string {
   const usedMap = verdicts.some(
     ({ decision }) => decision.outcome === 'rewritten' && decision.rule.startsWith('map-'),
   );
-  return usedMap && map !== undefined ? `${BY_MAP}${mapText(map)}` : 'prefix';
+  return usedMap && map !== undefined ? `${BY_MAP}${identityText(map)}` : 'prefix';
 }

@@ -42,12 +42,18 @@ export interface MapDocument extends MapHead {
   readonly lines: readonly MapLine[];
 }
 
+/** The ways in which an element of a flat list may name its two ends. */
+const KEY_PAIRS = [
+  ['source', 'target'],
+  ['from', 'to'],
+  ['sourceImage', 'destinationImage'],
+] as const;
+
 /** Where the target of an entry stands, by where its source does; in a flat object that is one place. */
 export function targetPathOf(sourcePath: string): string {
-  return sourcePath
-    .replace(/\](?:\.source|\.aliases\[\d+\])$/, '].target')
-    .replace(/\]\.from$/, '].to')
-    .replace(/\]\.sourceImage$/, '].destinationImage');
+  const path = sourcePath.replace(/\]\.aliases\[\d+\]$/, '].source');
+  const pair = KEY_PAIRS.find(([source]) => path.endsWith(`].${source}`));
+  return pair === undefined ? path : `${path.slice(0, -pair[0].length)}${pair[1]}`;
 }
 
 /** Reads the bytes of a map, at most `maxBytes`. Never throws; the faults are in the result. */
@@ -96,13 +102,6 @@ export function* readMapLines(
 
 const NOTHING: readonly MapLine[] = [];
 const NO_TEXTS: readonly string[] = [];
-
-/** The ways in which an element of a flat list may name its two ends. */
-const KEY_PAIRS = [
-  ['source', 'target'],
-  ['from', 'to'],
-  ['sourceImage', 'destinationImage'],
-] as const;
 
 const ROOT_KEYS = ['apiVersion', 'serial', 'generatedAt', 'images', 'repositories', 'prefixes'];
 const IMAGE_KEYS = ['source', 'aliases', 'sourceDigest', 'target', 'platforms'];
@@ -244,12 +243,14 @@ class DocumentReader {
     if (target === undefined) {
       return;
     }
+    const kind = 'image';
     if (source !== undefined) {
-      this.#add('image', source, sourcePath, target, targetPath, sourceDigest);
+      this.#add({ kind, source, path: sourcePath, target, targetPath, sourceDigest });
     }
     for (let index = 0; index < aliases.length; index += 1) {
       const alias = aliases[index] ?? '';
-      this.#add('image', alias, `${path}.aliases[${index}]`, target, targetPath, sourceDigest);
+      const aliasPath = `${path}.aliases[${index}]`;
+      this.#add({ kind, source: alias, path: aliasPath, target, targetPath, sourceDigest });
     }
   }
 
@@ -259,7 +260,7 @@ class DocumentReader {
     const source = this.#text(element.source, sourcePath);
     const target = this.#text(element.target, targetPath);
     if (source !== undefined && target !== undefined) {
-      this.#add(kind, source, sourcePath, target, targetPath);
+      this.#add({ kind, source, path: sourcePath, target, targetPath, sourceDigest: undefined });
     }
   }
 
@@ -283,7 +284,8 @@ class DocumentReader {
       const source = this.#text(element[sourceKey], sourcePath);
       const target = this.#text(element[targetKey], targetPath);
       if (source !== undefined && target !== undefined) {
-        this.#add(flatKind(source, target), source, sourcePath, target, targetPath);
+        const kind = flatKind(source, target);
+        this.#add({ kind, source, path: sourcePath, target, targetPath, sourceDigest: undefined });
       }
     });
   }
@@ -315,7 +317,7 @@ class DocumentReader {
       this.fault('MAP_REFERENCE_INVALID', at, message);
       return;
     }
-    this.#add(kind, source, at, target, at);
+    this.#add({ kind, source, path: at, target, targetPath: at, sourceDigest: undefined });
   }
 
   *#eachElement(
@@ -353,21 +355,14 @@ class DocumentReader {
     return lines;
   }
 
-  #add(
-    kind: MapLine['kind'],
-    source: string,
-    path: string,
-    target: string,
-    targetPath: string,
-    sourceDigest?: string,
-  ): void {
+  #add(line: MapLine): void {
     if (this.#count < MAP_ENTRY_LIMIT) {
       this.#count += 1;
-      this.#lines.push({ kind, source, path, target, targetPath, sourceDigest });
+      this.#lines.push(line);
     } else if (!this.#isFull) {
       this.#isFull = true;
       const message = `the map has more than ${MAP_ENTRY_LIMIT} entries (sources and aliases)`;
-      this.fault('MAP_TOO_LARGE', path, message);
+      this.fault('MAP_TOO_LARGE', line.path, message);
     }
   }
 

@@ -35,7 +35,7 @@ export function receiveBody(
   const add = (piece: Buffer): RewriterError | undefined => {
     const needed = size + piece.length;
     if (needed > BODY_LIMIT) {
-      return tooLarge();
+      return reviewTooLarge();
     }
     const length = needed > bytes.length ? nextLength(request, size, needed) : bytes.length;
     if (!memory.take(length - bytes.length)) {
@@ -87,7 +87,7 @@ export async function bodyEnd(body: IncomingMessage): Promise<void> {
   await finished(body, { writable: false }).catch(() => undefined);
 }
 
-export function tooLarge(): RewriterError {
+export function reviewTooLarge(): RewriterError {
   return new RewriterError('REVIEW_TOO_LARGE', `the body is over ${BODY_LIMIT} bytes`);
 }
 

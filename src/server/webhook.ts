@@ -7,7 +7,7 @@ import type { Auditor } from './audit.ts';
 import { BodyMemory } from './body-memory.ts';
 import { type RequestParts, PlainRequests } from './plain-requests.ts';
 import { Replies } from './replies.ts';
-import { BODY_LIMIT, bodyEnd, receiveBody, tooLarge } from './request-body.ts';
+import { BODY_LIMIT, bodyEnd, receiveBody, reviewTooLarge } from './request-body.ts';
 import { clientFault, encodingFault } from './request-faults.ts';
 import { JSON_TYPE, ROUTES } from './routes.ts';
 import type { ServingCertificate } from './tls.ts';
@@ -104,7 +104,7 @@ function answerUnusual(
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(JSON_TYPE, (request, payload, done) => {
     if (Number(request.headers['content-length']) > BODY_LIMIT) {
-      done(tooLarge());
+      done(reviewTooLarge());
       return;
     }
     receiveBody(payload, memory, {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { ImageVerdict, Mode } from '../../src/core/verdict.ts';
 import {
   denialMessage,
-  mapText,
+  identityText,
   summary,
   WARNING_LIMIT,
   warningsFor,
@@ -178,11 +178,11 @@ describe('denialMessage', () => {
   });
 });
 
-describe('mapText', () => {
+describe('identityText', () => {
   it('has serial and etag as the map has them', () => {
-    expect(mapText({ location: 'x', serial: 42, etag: '"abc"' })).toBe('serial=42 etag="abc"');
-    expect(mapText({ location: 'x', serial: 0, etag: 'e' })).toBe('serial=0 etag=e');
-    expect(mapText({ location: 'x', serial: undefined, etag: 'e' })).toBe('etag=e');
+    expect(identityText({ location: 'x', serial: 42, etag: '"abc"' })).toBe('serial=42 etag="abc"');
+    expect(identityText({ location: 'x', serial: 0, etag: 'e' })).toBe('serial=0 etag=e');
+    expect(identityText({ location: 'x', serial: undefined, etag: 'e' })).toBe('etag=e');
   });
 });
 
