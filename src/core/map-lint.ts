@@ -1,7 +1,9 @@
 import { type Fault, quote } from './errors.ts';
 import type { ImageMap } from './image-map.ts';
-import type { ImageEntry } from './map-entry.ts';
+import { targetPathOf } from './map-document.ts';
+import type { ImageEntry, MapEntry } from './map-entry.ts';
 import { covers, type Prefix } from './prefix-rules.ts';
+import { isRegistry } from './reference.ts';
 
 /** What `map lint` warns of: legal, but most likely not meant. */
 export const LINT_WARNINGS = {
@@ -24,6 +26,11 @@ export const LINT_WARNINGS = {
   MAP_TARGET_UNPINNED: {
     meaning: 'The source is pinned by digest and the target is not, so the entry never applies.',
     remedy: 'Append the digest of the target.',
+  },
+  MAP_TARGET_WITHOUT_REGISTRY: {
+    meaning:
+      'The target does not begin with a registry host, so it is pulled from Docker Hub, where the name may be that of anybody.',
+    remedy: 'Begin with the host of the mirror; if Docker Hub is meant, write `docker.io/`.',
   },
   MAP_DIGEST_AMBIGUOUS: {
     meaning:
@@ -54,6 +61,10 @@ export function lintImageMap(map: ImageMap, sources: readonly Prefix[]): LintWar
       const message = `${quote(key)} is in none of the sources (${scope})`;
       warnings.push({ code: 'MAP_ENTRY_UNREACHABLE', path, message });
     }
+    if (!beginsWithRegistry(entry)) {
+      const message = `the target ${quote(target)} names no registry, so it is ${entry.canonicalTarget}`;
+      warnings.push({ code: 'MAP_TARGET_WITHOUT_REGISTRY', path: targetPathOf(path), message });
+    }
     if (kind === 'image' && !entry.pinned) {
       const code = key.includes('@') ? 'MAP_TARGET_UNPINNED' : 'MAP_TARGET_MUTABLE';
       warnings.push({ code, path, message: `the target ${quote(target)} has no digest` });
@@ -64,6 +75,12 @@ export function lintImageMap(map: ImageMap, sources: readonly Prefix[]): LintWar
 
 function meets(scope: string, name: string, kind: string): boolean {
   return covers(scope, name) || (kind === 'prefix' && covers(name, scope));
+}
+
+/** A prefix may be a host alone; a repository or an image such as `host:5000` is one of Docker Hub. */
+function beginsWithRegistry({ kind, target }: MapEntry): boolean {
+  const slash = target.indexOf('/');
+  return slash < 0 ? kind === 'prefix' && isRegistry(target) : isRegistry(target.slice(0, slash));
 }
 
 /** The name in a lookup key such as `repo:tag@digest`; a registry may have a port. */

@@ -84,6 +84,28 @@ describe('lintImageMap', () => {
     },
   );
 
+  it.each([
+    ['images', `corp/a:1@${A}`],
+    ['images', `registry.example@${A}`],
+    ['images', `registry.example:5000@${A}`],
+    ['repositories', 'corp/a'],
+    ['repositories', 'registry.example'],
+    ['prefixes', 'corp'],
+  ])('warns of a target in %s that names no registry: %s', (section, target) => {
+    const document = mapDocument({ [section]: [{ source: 'docker.io/atlanhq/a', target }] });
+    expect(warningsOf(document)).toEqual([`MAP_TARGET_WITHOUT_REGISTRY $.${section}[0].target`]);
+  });
+
+  it.each([
+    ['images', `localhost/a@${A}`],
+    ['repositories', 'docker.io/corp/a'],
+    ['prefixes', 'registry.example:5000/'],
+    ['prefixes', 'registry.example'],
+  ])('finds the registry of a target in %s: %s', (section, target) => {
+    const document = mapDocument({ [section]: [{ source: 'docker.io/atlanhq/a', target }] });
+    expect(warningsOf(document)).toEqual([]);
+  });
+
   it('warns of one source digest with different targets', () => {
     const images = [
       { source: 'atlanhq/a:1', sourceDigest: A, target: `r.example/a:1@${B}` },
