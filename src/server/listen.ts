@@ -28,11 +28,16 @@ export async function listen(server: Listener, { host, port }: Place): Promise<s
   }
 }
 
-/** Where this process itself reaches a port that is open on `address`. */
-export function reachable({ address, port }: AddressInfo): Place {
-  const loopback = new Map([
-    ['::', '::1'],
-    ['0.0.0.0', '127.0.0.1'],
-  ]);
-  return { host: loopback.get(address) ?? address, port };
+/**
+ * Where this process itself reaches a port that is open on `address`, in the order to try. A socket on `::` takes
+ * IPv4 as well, and where IPv6 is switched off by sysctl it can be opened, but there is no `::1` to call.
+ */
+export function reachable({ address, port }: AddressInfo): readonly Place[] {
+  const hosts = LOOPBACKS.get(address) ?? [address];
+  return hosts.map((host) => ({ host, port }));
 }
+
+const LOOPBACKS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['::', ['::1', '127.0.0.1']],
+  ['0.0.0.0', ['127.0.0.1']],
+]);
