@@ -15,7 +15,12 @@ import type { CachedBytes } from './cache-file.ts';
 import { CacheKeeper, type CacheKeeperSettings, type KeepableMap } from './cache-keeper.ts';
 import { sha256Steps } from './digest.ts';
 import { pauseBetweenReads } from './read-pause.ts';
-import { isSigned, readSigned, type SignedBytes, type SignedReadSettings } from './signed-read.ts';
+import {
+  isSigned,
+  SignedReader,
+  type SignedBytes,
+  type SignedReadSettings,
+} from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, placeOf } from './source.ts';
 
@@ -72,6 +77,7 @@ export interface CachedMapOptions {
  */
 export class CachedMap {
   #source: MapSource;
+  #reader: SignedReader;
   #settings: CachedMapSettings;
   readonly #observer: MapObserver;
   readonly #isServing: () => boolean;
@@ -100,6 +106,7 @@ export class CachedMap {
 
   constructor({ source, settings, observer, isServing, clock, random }: CachedMapOptions) {
     this.#source = source;
+    this.#reader = new SignedReader(source);
     this.#settings = settings;
     this.#observer = observer;
     this.#isServing = isServing ?? (() => true);
@@ -192,6 +199,7 @@ export class CachedMap {
     const replaced = this.#source;
     this.#abandon?.abort();
     this.#source = source;
+    this.#reader = new SignedReader(source);
     this.#settings = settings;
     this.#keeper.reconfigure(settings);
     this.#generation += 1;
@@ -266,7 +274,7 @@ export class CachedMap {
     }
     try {
       this.#abandon = new AbortController();
-      const reading = await readSigned(this.#source, this.#settings, {
+      const reading = await this.#reader.read(this.#settings, {
         etag: this.#seen?.etag,
         abandoned: this.#abandon.signal,
       });

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { RewriterError } from '../core/errors.ts';
 import { freeMemory } from '../core/free-memory.ts';
 import { enlarge } from '../enlarge.ts';
@@ -6,6 +6,7 @@ import { sha256Steps } from './digest.ts';
 import { timeoutError, tooLarge } from './read-body.ts';
 import { BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapSource, SIGNATURE_LIMIT, SIGNATURE_SUFFIX } from './source.ts';
+import { withRegularFile } from '../files/regular-file.ts';
 import { fileFaultText, isNotFound } from '../files/text-file.ts';
 import { watchFiles } from '../files/watch-file.ts';
 
@@ -37,15 +38,15 @@ async function readBounded(
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   try {
-    await using file = await open(path);
-    const { size } = await file.stat();
-    if (size > maxBytes) {
-      throw new RewriterError(
-        'MAP_TOO_LARGE',
-        `${path} has ${size} bytes; ${maxBytes} are the limit (imageMap.maxBytes, or that of a signature)`,
-      );
-    }
-    return await readToEnd(file, { location: `file://${path}`, size, maxBytes, signal });
+    return await withRegularFile(path, (file, size) => {
+      if (size > maxBytes) {
+        throw new RewriterError(
+          'MAP_TOO_LARGE',
+          `${path} has ${size} bytes; ${maxBytes} are the limit (imageMap.maxBytes, or that of a signature)`,
+        );
+      }
+      return readToEnd(file, { location: `file://${path}`, size, maxBytes, signal });
+    });
   } catch (error) {
     if (error instanceof RewriterError) {
       throw error;
@@ -57,7 +58,7 @@ async function readBounded(
 
 interface FileLimits {
   readonly location: string;
-  /** Bytes when it was opened; a pipe has none. */
+  /** Bytes when it was opened; a file that the kernel makes up has none. */
   readonly size: number;
   readonly maxBytes: number;
   readonly signal: AbortSignal;

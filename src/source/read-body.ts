@@ -62,6 +62,14 @@ export function timeoutError(location: string): RewriterError {
   );
 }
 
+/** Of a place that is not asked, since a read of it that was given up holds on to a thread of Node.js. */
+export function stillReadError(location: string): RewriterError {
+  return new RewriterError(
+    'MAP_TIMEOUT',
+    `an earlier read of ${location} took longer than imageMap.timeout and has not ended yet; it is read again after that, so check the disk or the mount that it hangs on`,
+  );
+}
+
 /** Of a "not modified" to a question that named no version: to take it as one would keep a map for ever. */
 export function unaskedError(location: string): RewriterError {
   return new RewriterError(

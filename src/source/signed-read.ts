@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { RewriterError } from '../core/errors.ts';
-import { timeoutError, unaskedError } from './read-body.ts';
+import { stillReadError, timeoutError, unaskedError } from './read-body.ts';
 import { untilAborted } from './until-aborted.ts';
 import { verifyInBackground } from './signature.ts';
 import { type MapReading, type MapSource, namesVersion, SIGNATURE_SUFFIX } from './source.ts';
@@ -32,26 +32,56 @@ export interface SignedBytes {
 }
 
 /**
- * Reads another version of a map than the one that is there, with a signature that fits if one is asked for. Throws
- * `MAP_SIGNATURE_INVALID`, and whatever the source throws.
+ * Reads the map of one source together with its signature. Whoever has given up a read begins no other one
+ * before that has ended: a read of a file cannot be called off, and each of them holds a thread.
  */
-export async function readSigned(
-  source: MapSource,
-  settings: SignedReadSettings,
-  { etag, abandoned }: ReadChoice,
-): Promise<MapReading> {
-  const end = new AbortController();
-  const giveUp = (): void => end.abort();
-  const timer = setTimeout(giveUp, settings.timeout).unref();
-  abandoned.addEventListener('abort', giveUp);
-  try {
-    // Also for a source that does not heed the signal.
-    return await untilAborted(readUntilSigned(source, settings, etag, end.signal), end.signal, () =>
-      timeoutError(source.location),
-    );
-  } finally {
-    clearTimeout(timer);
-    abandoned.removeEventListener('abort', giveUp);
+export class SignedReader {
+  readonly #source: MapSource;
+  #isReading = false;
+
+  constructor(source: MapSource) {
+    this.#source = source;
+  }
+
+  /**
+   * Reads another version of a map than the one that is there, with a signature that fits if one is asked for. Throws
+   * `MAP_SIGNATURE_INVALID`, and whatever the source throws.
+   */
+  async read(settings: SignedReadSettings, { etag, abandoned }: ReadChoice): Promise<MapReading> {
+    const { location } = this.#source;
+    const end = new AbortController();
+    const giveUp = (): void => end.abort();
+    const timer = setTimeout(giveUp, settings.timeout).unref();
+    abandoned.addEventListener('abort', giveUp);
+    try {
+      // Also for a source that does not heed the signal.
+      return await untilAborted(this.#occupy(settings, etag, end.signal), end.signal, () =>
+        timeoutError(location),
+      );
+    } finally {
+      clearTimeout(timer);
+      abandoned.removeEventListener('abort', giveUp);
+    }
+  }
+
+  async #occupy(
+    settings: SignedReadSettings,
+    etag: string | undefined,
+    signal: AbortSignal,
+  ): Promise<MapReading> {
+    if (this.#isReading) {
+      // A read that heeds its signal is over with the next turn.
+      await turn();
+    }
+    if (this.#isReading) {
+      throw stillReadError(this.#source.location);
+    }
+    this.#isReading = true;
+    try {
+      return await readUntilSigned(this.#source, settings, etag, signal);
+    } finally {
+      this.#isReading = false;
+    }
   }
 }
 

@@ -450,10 +450,53 @@ describe('a cached map', () => {
     source.answer = () => new Promise(() => undefined);
     await map.refresh();
     expect(source.requests.at(-1)?.signal.aborted).toBe(true);
+    expect([told.at(-1), serial()]).toEqual(['stale MAP_TIMEOUT', 1]);
+  });
+
+  it('begins no read of a source before the one that it gave up has ended', async () => {
+    const { map, source, told } = benchOf({ timeout: 40 });
+    source.put(documentOf(1));
+    await map.start();
+    source.put(documentOf(2));
+    const release = source.hold();
+    for (let refreshes = 0; refreshes < 3; refreshes += 1) await map.refresh();
+    expect(source.requests).toHaveLength(2);
+    expect(map.lastError?.message).toContain('has not ended yet');
+    release();
+    await map.refresh();
+    expect(source.requests).toHaveLength(3);
+    expect(told.slice(1)).toEqual([
+      'stale MAP_TIMEOUT',
+      'stale MAP_TIMEOUT',
+      'stale MAP_TIMEOUT',
+      'loaded 2 from source +0 -0 ~0',
+    ]);
+  });
+
+  it('reads at once after a read that it gave up and that heeds the signal', async () => {
+    const { map, source, serial } = benchOf({ timeout: 40 });
+    source.put(documentOf(1));
+    await map.start();
+    source.answer = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => setImmediate(() => reject(new Error('aborted'))));
+      });
+    const given = map.refresh();
+    await turn();
     source.heal();
     source.put(documentOf(2));
+    await map.refreshAnew();
+    await given;
+    expect(serial()).toBe(2);
+  });
+
+  it('reads another source at once, whatever became of a read that it gave up', async () => {
+    const { map, source, serial } = benchOf({ timeout: 40 });
+    source.put(documentOf(1));
+    await map.start();
+    source.answer = () => new Promise(() => undefined);
     await map.refresh();
-    expect(told.slice(1)).toEqual(['stale MAP_TIMEOUT', 'loaded 2 from source +0 -0 ~0']);
+    await map.reconfigure(new FakeSource().put(documentOf(2)), settingsOf());
     expect(serial()).toBe(2);
   });
 

@@ -16,6 +16,7 @@ import {
   expectRenewedCa,
   etagOf,
   itConforms,
+  itKeepsTheLimit,
   refusalOf,
   requestOf,
   SHORT,
@@ -90,6 +91,7 @@ async function openBench(): Promise<SourceBench> {
 describe('a map on a web server', () => {
   acceptCoreErrors();
   itConforms(openBench, STALLS);
+  itKeepsTheLimit(openBench);
 
   const FAULTS: readonly (readonly [ErrorCode, RegExp, StoreFault])[] = [
     ['MAP_TIMEOUT', /imageMap\.timeout/, { kind: 'stall-headers' }],

@@ -16,6 +16,7 @@ import {
   expectRenewedCa,
   etagOf,
   itConforms,
+  itKeepsTheLimit,
   refusalOf,
   requestOf,
   SHORT,
@@ -162,6 +163,7 @@ describe('a map in S3', () => {
   afterAll(() => restore());
 
   itConforms(openBench, STALLS);
+  itKeepsTheLimit(openBench);
 
   const FAULTS: readonly (readonly [ErrorCode, RegExp, StoreFault])[] = [
     ['MAP_TIMEOUT', /imageMap\.timeout/, { kind: 'stall-headers' }],
