@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isRecord } from '../core/json-path.ts';
+import { withRegularFile } from '../files/regular-file.ts';
 import { sha256Steps } from './digest.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, type Pace, runInSlices } from './slices.ts';
 
@@ -57,7 +58,7 @@ export function createCacheFile(path: string): MapCache {
   return {
     async load() {
       try {
-        return await parseCache(await readFile(path));
+        return await parseCache(await withRegularFile(path, (file) => file.readFile()));
       } catch {
         return undefined;
       }

@@ -41,6 +41,8 @@ export class CacheKeeper {
   /** What the cache shall hold and does not yet. */
   #unsaved: Unsaved | undefined;
   #isSaving = false;
+  /** The cache in which a confirmation is being noted. */
+  #confirming: MapCache | undefined;
 
   constructor(settings: CacheKeeperSettings, options: CacheKeeperOptions) {
     this.#settings = settings;
@@ -79,9 +81,22 @@ export class CacheKeeper {
   /** The source still has the map in use. */
   confirm(): void {
     if (this.#isKept) {
-      void this.#settings.cache?.confirm(this.#options.confirmedAt());
+      void this.#confirm();
     }
     void this.#save();
+  }
+
+  /** One at a time: in a folder that hangs, each would hold another thread of Node.js. */
+  async #confirm(): Promise<void> {
+    const { cache } = this.#settings;
+    if (this.#confirming === cache) {
+      return;
+    }
+    this.#confirming = cache;
+    await cache?.confirm(this.#options.confirmedAt());
+    if (this.#confirming === cache) {
+      this.#confirming = undefined;
+    }
   }
 
   /** A signature is one of the bytes, and says nothing about what was made of them. */

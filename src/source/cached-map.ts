@@ -14,6 +14,7 @@ import { BUILD } from '../version.ts';
 import type { CachedBytes } from './cache-file.ts';
 import { CacheKeeper, type CacheKeeperSettings, type KeepableMap } from './cache-keeper.ts';
 import { sha256Steps } from './digest.ts';
+import { timeoutError } from './read-body.ts';
 import { pauseBetweenReads } from './read-pause.ts';
 import {
   isSigned,
@@ -23,6 +24,7 @@ import {
 } from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, placeOf } from './source.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export interface CachedMapSettings extends MapGuards, SignedReadSettings, CacheKeeperSettings {
   /** Milliseconds between reads, ±20 %. */
@@ -57,6 +59,8 @@ export interface MapObserver {
   cacheFailed(error: Error): void;
 }
 
+/** Milliseconds until the source is read without the cache: the folder that it is in may hang for ever. */
+const CACHE_PATIENCE = 10_000;
 /** Milliseconds from when the map of the cache is in use to the first read. */
 const FIRST_READ_PAUSE = 100;
 
@@ -238,16 +242,14 @@ export class CachedMap {
   }
 
   async #tryCache(): Promise<void> {
-    await this.#source.prepare?.().catch(() => undefined);
     // A cache that cannot be used is as good as none.
     await this.#useCache().catch(() => undefined);
   }
 
   async #useCache(): Promise<void> {
     const generation = this.#generation;
-    const { cache, readKeys } = this.#settings;
-    const cached = await cache?.load();
-    if (cached?.place !== placeOf(this.#source) || !(await isSigned(cached, readKeys))) {
+    const cached = await this.#waitForCache();
+    if (cached === undefined) {
       return;
     }
     const restored = this.#restore(cached);
@@ -263,6 +265,26 @@ export class CachedMap {
       this.#keeper.found(keepable(cached, loaded), restored !== undefined);
       this.#use({ loaded, from: 'cache', ...counts });
     }
+  }
+
+  async #waitForCache(): Promise<CachedBytes | undefined> {
+    const end = new AbortController();
+    const cancel = this.#clock.after(CACHE_PATIENCE, () => end.abort());
+    try {
+      return await untilAborted(this.#loadCache(), end.signal, () => timeoutError('the cache'));
+    } finally {
+      cancel();
+    }
+  }
+
+  /** What the cache holds, if it is of the source and signed. */
+  async #loadCache(): Promise<CachedBytes | undefined> {
+    const { cache, readKeys } = this.#settings;
+    await this.#source.prepare?.().catch(() => undefined);
+    const cached = await cache?.load();
+    return cached?.place === placeOf(this.#source) && (await isSigned(cached, readKeys))
+      ? cached
+      : undefined;
   }
 
   async #readOnce(): Promise<void> {

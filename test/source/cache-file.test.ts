@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, stat, utimes } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { type CachedBytes, createCacheFile } from '../../src/source/cache-file.ts';
 import { sha256 } from '../support/digests.ts';
@@ -82,6 +84,15 @@ describe('the cache file', () => {
     expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
     await mkdir(workspace.path(FILE));
     expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+  });
+
+  it('holds nothing where there is a pipe, and does not wait for who writes to it', async () => {
+    await using workspace = await Workspace.create();
+    await promisify(execFile)('mkfifo', [workspace.path(FILE)]);
+    const cache = createCacheFile(workspace.path(FILE));
+    expect(await cache.load()).toBeUndefined();
+    expect(await cache.save(cachedOf())).toBeUndefined();
+    expect(plain(await cache.load())).toEqual(plain(cachedOf()));
   });
 
   it('holds nothing when it is cut at any place', async () => {

@@ -66,6 +66,7 @@ class FakeSource implements MapSource {
   readonly location: string;
   readonly requests: ReadRequest[] = [];
   place?: string;
+  prepare?: () => Promise<void>;
   closed = 0;
   bytes = new Uint8Array();
   signature: Uint8Array | undefined;
@@ -973,6 +974,53 @@ describe('the cache', () => {
     release();
     await Promise.all([started, changed]);
     expect(serial()).toBe(3);
+  });
+
+  it('is waited for ten seconds, and then the source is read as if there were none', async () => {
+    const cache = cacheOf(documentOf(5));
+    const { map, source, clock, told } = benchOf({ cache });
+    source.put(documentOf(3));
+    const release = cache.hold();
+    const started = map.start();
+    await turn();
+    expect([source.requests.length, clock.waiting]).toEqual([0, 10_000]);
+    clock.ring();
+    await started;
+    release();
+    await turn();
+    expect(told).toEqual(['loaded 3 from source +4 -0 ~0']);
+    expect(source.requests.map((request) => request.etag)).toEqual([undefined]);
+  });
+
+  it('is not waited for where the place of the map cannot be found out', async () => {
+    const { map, source, clock, told } = benchOf({ cache: cacheOf(documentOf(5)) });
+    source.put(documentOf(3));
+    source.prepare = () => new Promise(() => undefined);
+    const started = map.start();
+    await turn();
+    clock.ring();
+    await started;
+    expect(told).toEqual(['loaded 3 from source +4 -0 ~0']);
+  });
+
+  it('notes one confirmation at a time, and those of other settings in another cache', async () => {
+    const hanging = new FakeCache();
+    const noted: number[] = [];
+    const bench = benchOf({ cache: hanging });
+    hanging.confirm = (at) => {
+      noted.push(at);
+      return new Promise(() => undefined);
+    };
+    bench.source.put(documentOf(3));
+    await bench.map.start();
+    for (let refreshes = 0; refreshes < 3; refreshes += 1) await bench.map.refresh();
+    expect(noted).toEqual([START]);
+    const cache = new FakeCache();
+    await bench.map.reconfigure(bench.source, settingsOf({ cache }));
+    await turn();
+    bench.clock.pass(7000);
+    await bench.map.refresh();
+    expect(cache.saved?.confirmedAt).toBe(START + 7000);
   });
 
   it('is followed by no read where the map was stopped as soon as it was in use', async () => {
