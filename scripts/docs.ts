@@ -121,30 +121,38 @@ function configurationKeys(): string {
 
 /** A table of the keys of one section, then the sections inside it. */
 function keySections(path: string, section: SchemaNode): string[] {
-  const keys = Object.entries(section.properties ?? {}).map(
-    ([key, node]) => [path === '' ? key : `${path}.${key}`, node] as const,
-  );
-  const rows = keys
-    .filter(([, { properties }]) => properties === undefined)
-    .flatMap(([key, node]): (readonly [string, SchemaNode])[] => [
-      [key, node],
-      ...Object.entries(node.items?.properties ?? {}).map(
-        ([name, item]) => [`${key}[].${name}`, item] as const,
-      ),
-    ])
-    .map(([key, node]) => {
-      const isRequired = key.includes('[]') || section.required?.includes(key) === true;
-      const fallback = isRequired ? '(required)' : defaultText(node);
-      return [code(key), typeText(node), fallback, meaningOf(key, node)];
-    });
+  const rows = listKeys(path, section)
+    .filter(({ node }) => node.properties === undefined)
+    .flatMap((key) => [key, ...listKeys(`${key.path}[]`, key.node.items ?? {})])
+    .map(({ path: key, node, isRequired }) => [
+      code(key),
+      typeText(node),
+      isRequired ? '(required)' : defaultText(node),
+      meaningOf(key, node),
+    ]);
   const head =
     path === '' ? ['### Top level'] : [`### ${code(path)}`, meaningOf(path, section, true)];
-  const inner = keys.filter(([, { properties }]) => properties !== undefined);
+  const inner = listKeys(path, section).filter(({ node }) => node.properties !== undefined);
   return [
     ...head,
     table(['Key', 'Value', 'Default', 'Meaning'], rows),
-    ...inner.flatMap(([key, node]) => keySections(key, node)),
+    ...inner.flatMap((key) => keySections(key.path, key.node)),
   ];
+}
+
+interface DocumentedKey {
+  /** From the top of the configuration: `server.port`. */
+  readonly path: string;
+  readonly node: SchemaNode;
+  readonly isRequired: boolean;
+}
+
+function listKeys(path: string, { properties, required }: SchemaNode): DocumentedKey[] {
+  return Object.entries(properties ?? {}).map(([name, node]) => ({
+    path: path === '' ? name : `${path}.${name}`,
+    node,
+    isRequired: required?.includes(name) === true,
+  }));
 }
 
 function meaningOf(path: string, { description }: SchemaNode, isSection = false): string {

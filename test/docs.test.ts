@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { generateDocs, listCommands, listDocs, listMetrics, ROOT } from '../scripts/docs.ts';
 import { parseConfig, policySettings } from '../src/config/config.ts';
+import { configJsonSchema } from '../src/config/schema.ts';
 import { admit } from '../src/core/admission.ts';
 import { ERROR_CODES } from '../src/core/errors.ts';
 import { LINT_WARNINGS } from '../src/core/map-lint.ts';
@@ -50,6 +51,11 @@ describe('generated documentation', () => {
     const expected = ['README.md', ...pages.map((page) => `docs/${page}.md`)];
     expect([...(await generateDocs()).keys()]).toEqual(expect.arrayContaining(expected));
   });
+});
+
+test('docs/configuration.md marks every key as required that the schema requires, and no other', () => {
+  const marked = matches(page('docs/configuration.md'), /^\| `(\S+)` .*\| \(required\) /gm);
+  expect(marked.sort()).toEqual(requiredKeys('', configJsonSchema()).sort());
 });
 
 describe('error codes', () => {
@@ -188,6 +194,22 @@ function familyOf(code: string): string {
 
 function quoted(pattern: string): RegExp {
   return new RegExp(`'${pattern}'`, 'g');
+}
+
+interface Section {
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Section>>;
+  readonly items?: Section;
+}
+
+/** In the words of the page: `server.port`, and `prefixes[].source` in a list. */
+function requiredKeys(path: string, { required = [], properties, items }: Section): string[] {
+  const within = (name: string): string => (path === '' ? name : `${path}.${name}`);
+  return [
+    ...required.map(within),
+    ...Object.entries(properties ?? {}).flatMap(([name, node]) => requiredKeys(within(name), node)),
+    ...(items === undefined ? [] : requiredKeys(`${path}[]`, items)),
+  ];
 }
 
 /** The first group of every match. */
