@@ -1,5 +1,3 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { RewriterError } from '../core/errors.ts';
@@ -10,6 +8,7 @@ import { exportMirrorSets } from '../core/export/mirror-sets.ts';
 import { exportRegistriesConf } from '../core/export/registries-conf.ts';
 import type { LeftOut } from '../core/export/rules.ts';
 import type { PolicySettings } from '../core/policy.ts';
+import { leftOverHosts, writeHosts, WRITTEN_BY } from './hosts-directory.ts';
 import { expandInput } from './input.ts';
 import { count, printable } from './output.ts';
 import { loadSettings } from './load-policy.ts';
@@ -37,13 +36,16 @@ export function addExportCommand(program: Command): void {
       const settings = await loadSettings(options);
       const { files, leftOut } = exportHostsToml(settings);
       checkComplete('hosts.toml', leftOut, options);
-      if (options.directory === undefined) {
-        const texts = files.map((file) => withHead(hostsHead(file), file.text, settings));
-        const text = texts.length === 0 ? withHead([], '', settings) : texts.join('\n');
-        process.stdout.write(text);
-      } else {
-        await writeHosts(options.directory, files, settings);
+      const texts = files.map((file) => {
+        return { ...file, text: withHead(hostsHead(file), file.text, settings) };
+      });
+      if (options.directory !== undefined) {
+        await writeHosts(options.directory, texts);
         await checkLeftOver(options.directory, files, options);
+      } else if (texts.length === 0) {
+        process.stdout.write(withHead([], '', settings));
+      } else {
+        process.stdout.write(texts.map(({ text }) => text).join('\n'));
       }
     });
 
@@ -110,19 +112,14 @@ function hostsHead({ host }: HostsFile): string[] {
   ];
 }
 
-const WRITTEN_BY = 'Written by sdr-image-rewriter export; write it anew when the rules change.';
-
 function withHead(head: readonly string[], text: string, settings: PolicySettings): string {
   const isPublic = settings.procurement === 'public';
-  const lines = [
-    WRITTEN_BY,
-    ...(isPublic
-      ? ['procurement: public, so images are pulled as they are written.']
-      : text === ''
-        ? ['There is no rule that this format can say.']
-        : head),
-  ];
-  return `${lines.map((line) => `# ${line}\n`).join('')}${text}`;
+  const lines = isPublic
+    ? ['procurement: public, so images are pulled as they are written.']
+    : text === ''
+      ? ['There is no rule that this format can say.']
+      : head;
+  return `${WRITTEN_BY}${lines.map((line) => `# ${line}\n`).join('')}${text}`;
 }
 
 function yamlText(objects: readonly object[]): string {
@@ -152,15 +149,7 @@ async function checkLeftOver(
   files: readonly HostsFile[],
   { partial }: ExportOptions,
 ): Promise<void> {
-  const written = new Set(files.map(({ host }) => host));
-  const leftOver: string[] = [];
-  for (const host of (await readdir(directory)).filter((name) => !written.has(name)).sort()) {
-    const file = join(directory, host, 'hosts.toml');
-    const text = await readFile(file, 'utf8').catch(() => '');
-    if (text.startsWith(`# ${WRITTEN_BY}\n`)) {
-      leftOver.push(file);
-    }
-  }
+  const leftOver = await leftOverHosts(directory, files);
   for (const file of leftOver) {
     process.stderr.write(
       `left over: ${printable(file)}: an earlier export wrote it, and containerd goes on to pull by it\n`,
@@ -169,24 +158,5 @@ async function checkLeftOver(
   if (leftOver.length > 0 && !partial) {
     const message = `the others were written, but ${count(leftOver.length, 'file')} of an earlier export would stay in use; remove what is left over, or keep it with --partial`;
     throw new RewriterError('EXPORT_INCOMPLETE', message);
-  }
-}
-
-/** Throws `USAGE` where a file cannot be written. */
-async function writeHosts(
-  directory: string,
-  files: readonly HostsFile[],
-  settings: PolicySettings,
-): Promise<void> {
-  try {
-    await mkdir(directory, { recursive: true });
-    for (const file of files) {
-      const folder = join(directory, file.host);
-      await mkdir(folder, { recursive: true });
-      await writeFile(join(folder, 'hosts.toml'), withHead(hostsHead(file), file.text, settings));
-    }
-  } catch (error) {
-    const { message } = error as Error;
-    throw new RewriterError('USAGE', `cannot write hosts.toml: ${message}`, { cause: error });
   }
 }
