@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type Fault, RewriterError } from '../core/errors.ts';
 import {
-  carryDigest,
+  carryDigests,
   type Imported,
   importKustomization,
   importLines,
@@ -54,20 +54,20 @@ export function addMapImportCommand(map: Command): void {
       const bytes = await readMapBytes(place, config);
       const file = place.shown;
       const one = read(file, bytes, options.format, config.imageMap.maxBytes);
-      if (one.lines.length === 0 && one.faults.length === 0) {
-        // Whatever should have written it has failed, and an empty map leaves every image to no rule.
-        throw new RewriterError('MAP_IMPORT_INVALID', `${inputName(file)} has no entry to import`);
-      }
       if (one.faults.length > 0) {
         throw withFaultLines(mapError(one.faults, file));
       }
       for (const note of one.notes) {
         process.stderr.write(`note: ${file}: ${note}\n`);
       }
+      if (one.lines.length === 0) {
+        // Whatever should have written it has failed, and an empty map leaves every image to no rule.
+        throw new RewriterError('MAP_IMPORT_INVALID', `${inputName(file)} has no entry to import`);
+      }
       imported.push(one);
     }
     const lines = imported.flatMap((one) => one.lines);
-    const document = mergedDocument(options.faithful ? lines.map(carryDigest) : lines);
+    const document = mergedDocument(options.faithful ? carryDigests(lines) : lines);
     // Without a limit: what counts is the size of the map that is printed.
     const unlimited = { ...config, imageMap: { ...config.imageMap, maxBytes: Infinity } };
     const checked = checkMap(Buffer.from(JSON.stringify(document)), unlimited);

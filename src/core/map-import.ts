@@ -2,7 +2,7 @@ import { type Fault, isInvalid, quote } from './errors.ts';
 import { isRecord } from './json-path.ts';
 import { MAP_API_VERSION, type MapLine, readMapDocument } from './map-document.ts';
 import { platformsAt } from './map-writer.ts';
-import { parseReference } from './reference.ts';
+import { canonicalText, parseReference } from './reference.ts';
 
 /** One source and its target, with all that the structured form says of them. */
 export interface ImportedLine extends Pick<MapLine, 'kind' | 'source' | 'target' | 'sourceDigest'> {
@@ -97,6 +97,9 @@ export function importKustomization(document: unknown): Imported {
   for (const [index, image] of images.entries()) {
     const path = `$.images[${index}]`;
     const pair = isRecord(image) ? kustomizePair(image, path, notes) : 'it is not an object';
+    if (pair === undefined) {
+      continue;
+    }
     if (typeof pair === 'string') {
       faults.push({
         code: 'MAP_IMPORT_INVALID',
@@ -132,15 +135,21 @@ function kustomizeProblem(image: Record<string, unknown>): string | undefined {
     : `its ${key} ${described(image[key])} is not text; put it in quotes, or leave it away`;
 }
 
+function isSameImage(one: string, other: string): boolean {
+  const [from, to] = [parseReference(one), parseReference(other)];
+  return !isInvalid(from) && !isInvalid(to) && canonicalText(from) === canonicalText(to);
+}
+
 function described(value: unknown): string {
   return typeof value === 'object' && value !== null ? '(a list or an object)' : String(value);
 }
 
+/** A text says what is wrong with the entry; undefined is one that a map does without. */
 function kustomizePair(
   image: Record<string, unknown>,
   path: string,
   notes: string[],
-): Omit<Pair, 'place'> | string {
+): Omit<Pair, 'place'> | string | undefined {
   const problem = kustomizeProblem(image);
   if (problem !== undefined) {
     return problem;
@@ -148,6 +157,11 @@ function kustomizePair(
   const { name, newName: target = name, newTag, digest } = image as KustomizeImage;
   if (name === undefined || target === undefined) {
     return 'it has no name';
+  }
+  if (digest === undefined && isSameImage(name, target)) {
+    // Kustomize has set the tag before a pod is made, so the map need not.
+    notes.push(`${path}: the entry moves ${quote(name)} nowhere, so the map has no rule for it`);
+    return undefined;
   }
   const suffix = digest === undefined ? '' : `@${digest}`;
   if (newTag === undefined) {
@@ -159,14 +173,53 @@ function kustomizePair(
   return { source: `${name}:${newTag}`, target: `${target}:${newTag}${suffix}` };
 }
 
-/** For a mirror that copies byte for byte: the digest of the source is that of the target. */
-export function carryDigest(line: ImportedLine): ImportedLine {
-  const [from, to] = [parseReference(line.source), parseReference(line.target)];
-  if (isInvalid(from) || isInvalid(to) || to.digest !== undefined) {
-    return line;
+/**
+ * For a mirror that copies byte for byte: the digest of a source is that of its target. Lines that say the same
+ * twice get it all as soon as one of them knows it; else they would have different targets.
+ */
+export function carryDigests(lines: readonly ImportedLine[]): ImportedLine[] {
+  const moves = lines.map(unpinnedMove);
+  const known = new Map<string, string>();
+  for (const { digest, text } of moves.filter((move) => move !== undefined)) {
+    if (digest !== undefined && !known.has(text)) known.set(text, digest);
   }
-  const digest = from.digest ?? line.sourceDigest;
-  return digest === undefined ? line : { ...line, target: `${line.target}@${digest}` };
+  return lines.map((line, index) => {
+    const move = moves[index];
+    const digest = move && (move.digest ?? known.get(move.text));
+    return move === undefined || digest === undefined
+      ? line
+      : {
+          ...line,
+          ...(!move.namesDigest && { sourceDigest: digest }),
+          target: `${line.target}@${digest}`,
+        };
+  });
+}
+
+interface UnpinnedMove {
+  /** The same for lines that move the same image to the same place, however they write it. */
+  readonly text: string;
+  /** Of the source, where the line knows it. */
+  readonly digest: string | undefined;
+  /** Whether the digest stands in the name of the source. */
+  readonly namesDigest: boolean;
+}
+
+/** What a line says whose target has no digest yet. */
+function unpinnedMove({
+  kind,
+  source,
+  target,
+  sourceDigest,
+}: ImportedLine): UnpinnedMove | undefined {
+  const [from, to] = [parseReference(source), parseReference(target)];
+  return isInvalid(from) || isInvalid(to) || to.digest !== undefined
+    ? undefined
+    : {
+        text: `${kind} ${canonicalText(from)} ${canonicalText(to)}`,
+        digest: from.digest ?? sourceDigest,
+        namesDigest: from.digest !== undefined,
+      };
 }
 
 /** Puts into a text about `mergedDocument(lines)`, for the places in it, those where the lines stood before. */

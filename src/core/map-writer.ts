@@ -30,14 +30,16 @@ interface StructuredImage extends StructuredName {
  */
 export function structuredMap(map: ImageMap, document?: unknown): StructuredMap {
   const entries = map.entries.toSorted((one, other) => (one.key < other.key ? -1 : 1));
-  const ofKind = (kind: MapEntry['kind']): StructuredImage[] =>
-    entries
+  const ofKind = (kind: MapEntry['kind']): StructuredImage[] => {
+    const ofThatKind = entries
       .filter((entry) => entry.kind === kind)
       .map((entry) =>
         entry.kind === 'image'
           ? structuredImage(entry, document)
           : { source: entry.key, target: entry.target },
       );
+    return withoutRepeats(ofThatKind);
+  };
   return {
     apiVersion: MAP_API_VERSION,
     ...(map.serial !== undefined && { serial: map.serial }),
@@ -46,6 +48,11 @@ export function structuredMap(map: ImageMap, document?: unknown): StructuredMap 
     repositories: ofKind('repository'),
     prefixes: ofKind('prefix'),
   };
+}
+
+/** What several documents say alike, or one says under two names of a source, is said once. */
+function withoutRepeats(images: readonly StructuredImage[]): StructuredImage[] {
+  return [...new Map(images.map((image) => [JSON.stringify(image), image])).values()];
 }
 
 function structuredImage(

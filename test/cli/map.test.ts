@@ -316,6 +316,26 @@ describe('map import', () => {
     ]);
   });
 
+  it('has no conflict with --faithful where one of two files knows the digest of a source', async () => {
+    await using workspace = await Workspace.create();
+    const image = { source: 'docker.io/atlanhq/a:1', sourceDigest: A, target: 'r.example/a:1' };
+    const map = await writeMap(workspace, 'map.json', mapDocument({ images: [image] }));
+    const lines = await workspace.write('mapping.txt', 'atlanhq/a:1=r.example/a:1\n');
+    const finished = await run(`import --faithful ${lines} ${map}`);
+    expect(finished).toMatchObject({ code: 0, stderr: '' });
+    expect(mapIn(finished).images).toEqual([{ ...image, target: `r.example/a:1@${A}` }]);
+  });
+
+  it('says of a kustomization that moves nothing that there is nothing to import, and why', async () => {
+    const text = 'images:\n- {name: nginx, newTag: "1.25"}\n';
+    expect(await run('import -', text)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'note: -: $.images[0]: the entry moves "nginx" nowhere, so the map has no rule for it\nerror: standard input has no entry to import [MAP_IMPORT_INVALID]\n',
+    });
+  });
+
   it.each([
     ['a CNAB relocation mapping', { [`atlanhq/a@${A}`]: `r.example/a@${B}` }],
     ['an image map of kbld', { images: { [`atlanhq/a@${A}`]: `r.example/a@${B}` } }],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
-  carryDigest,
+  carryDigests,
   type Imported,
   type ImportedLine,
   importKustomization,
@@ -180,11 +180,25 @@ describe('importKustomization', () => {
       { name: 'a', newName: 'r.example/a', newTag: '1', digest: A },
       `a:1 -> r.example/a:1@${A}`,
     ],
-    ['a new tag', { name: 'a', newTag: '1' }, 'a:1 -> a:1'],
+    ['a digest for a tag', { name: 'a', newTag: '1', digest: A }, `a:1 -> a:1@${A}`],
   ])('reads %s', (_title, image, expected) => {
     const { lines, faults } = importKustomization({ images: [image] });
     expect(faults).toEqual([]);
     expect(lines.map(({ source, target }) => `${source} -> ${target}`)).toEqual([expected]);
+  });
+
+  it.each([
+    ['a tag', { name: 'nginx', newTag: '1.25' }],
+    ['its own name in full', { name: 'nginx', newName: 'docker.io/library/nginx', newTag: '1' }],
+    ['nothing', { name: 'nginx' }],
+  ])('leaves out an entry that sets %s and so moves nothing, and says so', (_title, image) => {
+    const moving = { name: 'a', newName: 'r.example/a' };
+    const { lines, places, faults, notes } = importKustomization({ images: [image, moving] });
+    expect(lines.map(({ source }) => source)).toEqual(['a']);
+    expect({ places, faults }).toEqual({ places: ['$.images[1]'], faults: [] });
+    expect(notes).toEqual([
+      '$.images[0]: the entry moves "nginx" nowhere, so the map has no rule for it',
+    ]);
   });
 
   it('says which source tags it assumed', () => {
@@ -242,7 +256,7 @@ describe('importKustomization', () => {
   );
 });
 
-describe('carryDigest', () => {
+describe('carryDigests', () => {
   const line = (source: string, target: string, rest: Partial<ImportedLine> = {}): ImportedLine => {
     return {
       kind: 'image',
@@ -262,21 +276,42 @@ describe('carryDigest', () => {
     ['a prefix', 'q.example/team/', 'r.example/team/', 'r.example/team/'],
     ['a source that does not parse', 'A b', 'r.example/a', 'r.example/a'],
   ])('of %s gives the target its digest, or leaves it', (_title, source, target, expected) => {
-    expect(carryDigest(line(source, target))).toEqual(line(source, expected));
+    expect(carryDigests([line(source, target)])).toEqual([line(source, expected)]);
   });
 
   it('gives the target the sourceDigest of a source by tag, and keeps all else of the line', () => {
     const rest = { sourceDigest: A, platforms: ['linux/amd64'] };
-    expect(carryDigest(line('q.example/a:1', 'r.example/a:1', rest))).toEqual(
+    expect(carryDigests([line('q.example/a:1', 'r.example/a:1', rest)])).toEqual([
       line('q.example/a:1', `r.example/a:1@${A}`, rest),
-    );
+    ]);
     const pinned = line('q.example/a:1', `r.example/a:1@${B}`, rest);
-    expect(carryDigest(pinned)).toEqual(pinned);
+    expect(carryDigests([pinned])).toEqual([pinned]);
   });
 
   it.each(['repository', 'prefix'] as const)('keeps a %s what it is', (kind) => {
     const name = line('q.example/a', 'r.example/a', { kind });
-    expect(carryDigest(name)).toEqual(name);
+    expect(carryDigests([name])).toEqual([name]);
+  });
+
+  it.each([
+    ['the same words', 'docker.io/atlanhq/a:1', 'r.example/a:1'],
+    ['other words', 'atlanhq/a:1', 'r.example/a:1'],
+  ])('takes it from a line that says the same in %s, in any order', (_title, source, target) => {
+    const knowing = line('docker.io/atlanhq/a:1', 'r.example/a:1', { sourceDigest: A });
+    const other = line(source, target);
+    const [first, second] = carryDigests([other, knowing]);
+    expect([second, first]).toEqual(carryDigests([knowing, other]));
+    expect(first).toEqual({ ...other, sourceDigest: A, target: `${target}@${A}` });
+  });
+
+  it.each([
+    ['another target', 'a:1', 'r.example/b:1'],
+    ['another tag', 'a:2', 'r.example/a:1'],
+    ['a digest in its name', `a:1@${B}`, 'r.example/a:1'],
+  ])('takes none from a line with the same beginning but %s', (_title, source, target) => {
+    const knowing = line(source, target, { sourceDigest: source.includes('@') ? undefined : A });
+    const other = line('a:1', 'r.example/a:1');
+    expect(carryDigests([knowing, other])[1]).toEqual(other);
   });
 });
 
@@ -297,6 +332,11 @@ describe('mergedDocument', () => {
 
   it('of a structured map in full, sorted and without aliases is printed as that map', () => {
     expect(printed(importedFrom(structured).lines)).toEqual(structured);
+  });
+
+  it('of lines that stand in several inputs is printed with each of them once', () => {
+    const { lines } = importLines('docker.io/atlanhq/c=r.example/c\natlanhq/a:latest=r.example/a');
+    expect(printed([...lines, ...importedFrom(structured).lines, ...lines])).toEqual(structured);
   });
 
   it('has the entries of flat and of structured inputs side by side', () => {
