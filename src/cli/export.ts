@@ -18,18 +18,63 @@ interface ExportOptions extends PolicyOptions {
   readonly partial: boolean;
 }
 
+interface Exported {
+  readonly text: string;
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** A format that is one text. */
+interface TextFormat {
+  readonly name: string;
+  readonly description: string;
+  /** What messages call it. */
+  readonly title: string;
+  /** Said in the first lines. */
+  readonly head: string;
+  readonly make: (settings: PolicySettings) => Exported;
+}
+
+const TEXT_FORMATS: readonly TextFormat[] = [
+  {
+    name: 'registries.conf',
+    description: 'Prints registries.conf for Podman and CRI-O.',
+    title: 'registries.conf',
+    head: 'For /etc/containers/registries.conf.d/. Images go to `location` only, never back to the public registry.',
+    make: exportRegistriesConf,
+  },
+  {
+    name: 'idms',
+    description: 'Prints an ImageDigestMirrorSet and an ImageTagMirrorSet for OpenShift.',
+    title: 'mirror sets',
+    head: 'For OpenShift 4.13 and later. The source is never contacted.',
+    make: (settings) => asYaml(exportMirrorSets(settings)),
+  },
+  {
+    name: 'mutating-admission-policy',
+    description: 'Prints a MutatingAdmissionPolicy with its binding for Kubernetes 1.36 and later.',
+    title: 'a MutatingAdmissionPolicy',
+    head: 'For namespaces with the label sdr-image-rewriter.io/mode=enforce, Kubernetes 1.36 and later.',
+    make: (settings) => asYaml(exportAdmissionPolicy(settings)),
+  },
+];
+
+const KUSTOMIZE_HEAD = 'For a kustomization.yaml, as it is.';
+
 export function addExportCommand(program: Command): void {
   const group = program.command('export').description('Says the same rules to other tools.');
-
-  addFormat(group, 'registries.conf', 'Prints registries.conf for Podman and CRI-O.').action(
-    async (options: ExportOptions) => {
+  for (const { name, description, title, head, make } of TEXT_FORMATS) {
+    addFormat(group, name, description).action(async (options: ExportOptions) => {
       const settings = await loadSettings(options);
-      const { text, leftOut } = exportRegistriesConf(settings);
-      checkComplete('registries.conf', leftOut, options);
-      process.stdout.write(withHead(REGISTRIES_CONF_HEAD, text, settings));
-    },
-  );
+      const { text, leftOut } = make(settings);
+      checkComplete(title, leftOut, options);
+      process.stdout.write(withHead([head], text, settings));
+    });
+  }
+  addHostsToml(group);
+  addKustomize(group);
+}
 
+function addHostsToml(group: Command): void {
   addFormat(group, 'hosts.toml', 'Prints or writes hosts.toml for containerd, one a registry.')
     .option('--directory <dir>', 'write each file to HOST/hosts.toml below it; print nothing')
     .action(async (options: ExportOptions & { readonly directory?: string }) => {
@@ -48,18 +93,9 @@ export function addExportCommand(program: Command): void {
         process.stdout.write(texts.map(({ text }) => text).join('\n'));
       }
     });
+}
 
-  addFormat(
-    group,
-    'idms',
-    'Prints an ImageDigestMirrorSet and an ImageTagMirrorSet for OpenShift.',
-  ).action(async (options: ExportOptions) => {
-    const settings = await loadSettings(options);
-    const { objects, leftOut } = exportMirrorSets(settings);
-    checkComplete('mirror sets', leftOut, options);
-    process.stdout.write(withHead(MIRROR_SETS_HEAD, yamlText(objects), settings));
-  });
-
+function addKustomize(group: Command): void {
   addFormat(group, 'kustomize', 'Prints the images of a kustomization.')
     .argument(
       '[image...]',
@@ -67,25 +103,15 @@ export function addExportCommand(program: Command): void {
     )
     .action(async (images: string[], options: ExportOptions) => {
       const settings = await loadSettings(options);
-      const { objects, leftOut } =
+      const { text, leftOut } = asYaml(
         images.length === 0
           ? exportKustomize(settings)
-          : exportKustomizeFor(settings, await expandInput(images));
+          : exportKustomizeFor(settings, await expandInput(images)),
+      );
       const noun = images.length === 0 ? 'rule' : 'image';
       checkComplete('kustomize images', leftOut, options, noun);
-      process.stdout.write(withHead(KUSTOMIZE_HEAD, yamlText(objects), settings));
+      process.stdout.write(withHead([KUSTOMIZE_HEAD], text, settings));
     });
-
-  addFormat(
-    group,
-    'mutating-admission-policy',
-    'Prints a MutatingAdmissionPolicy with its binding for Kubernetes 1.36 and later.',
-  ).action(async (options: ExportOptions) => {
-    const settings = await loadSettings(options);
-    const { objects, leftOut } = exportAdmissionPolicy(settings);
-    checkComplete('a MutatingAdmissionPolicy', leftOut, options);
-    process.stdout.write(withHead(ADMISSION_POLICY_HEAD, yamlText(objects), settings));
-  });
 }
 
 function addFormat(group: Command, name: string, description: string): Command {
@@ -95,15 +121,6 @@ function addFormat(group: Command, name: string, description: string): Command {
     false,
   );
 }
-
-const REGISTRIES_CONF_HEAD = [
-  'For /etc/containers/registries.conf.d/. Images go to `location` only, never back to the public registry.',
-];
-const MIRROR_SETS_HEAD = ['For OpenShift 4.13 and later. The source is never contacted.'];
-const KUSTOMIZE_HEAD = ['For a kustomization.yaml, as it is.'];
-const ADMISSION_POLICY_HEAD = [
-  'For namespaces with the label sdr-image-rewriter.io/mode=enforce, Kubernetes 1.36 and later.',
-];
 
 function hostsHead({ host }: HostsFile): string[] {
   return [
@@ -122,8 +139,15 @@ function withHead(head: readonly string[], text: string, settings: PolicySetting
   return `${WRITTEN_BY}${lines.map((line) => `# ${line}\n`).join('')}${text}`;
 }
 
-function yamlText(objects: readonly object[]): string {
-  return objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n');
+function asYaml({
+  objects,
+  leftOut,
+}: {
+  readonly objects: readonly object[];
+  readonly leftOut: readonly LeftOut[];
+}): Exported {
+  const documents = objects.map((object) => stringify(object, { lineWidth: 0 }));
+  return { text: documents.join('---\n'), leftOut };
 }
 
 /** Lists what is left out; throws `EXPORT_INCOMPLETE` where that was not allowed. */
