@@ -11,6 +11,55 @@ const API_VERSION = 'admissionregistration.k8s.io/v1';
 const EXPRESSION_LIMIT = 100_000;
 const DIGESTS_STAY = 'the policy leaves images with a digest as they are written';
 
+const MATCH_CONSTRAINTS = {
+  matchPolicy: 'Equivalent',
+  resourceRules: [
+    {
+      apiGroups: [''],
+      apiVersions: ['v1'],
+      operations: ['CREATE', 'UPDATE'],
+      resources: ['pods', 'pods/ephemeralcontainers'],
+      scope: 'Namespaced',
+    },
+  ],
+};
+
+const MATCH_CONDITIONS = [
+  {
+    name: 'no-mirror-pod',
+    expression: `!has(object.metadata.annotations) || !('${MIRROR_POD_ANNOTATION}' in object.metadata.annotations)`,
+  },
+  {
+    name: 'no-skip-label',
+    expression: [
+      '!has(object.metadata.labels) ||',
+      `!('${SKIP_LABEL}' in object.metadata.labels) ||`,
+      `object.metadata.labels['${SKIP_LABEL}'] != 'true'`,
+    ].join('\n'),
+  },
+];
+
+const BINDING = {
+  apiVersion: API_VERSION,
+  kind: 'MutatingAdmissionPolicyBinding',
+  metadata: { name: NAME },
+  spec: {
+    policyName: NAME,
+    matchResources: {
+      namespaceSelector: {
+        matchExpressions: [
+          {
+            key: 'kubernetes.io/metadata.name',
+            operator: 'NotIn',
+            values: ['kube-system', 'kube-node-lease'],
+          },
+          { key: `${NAME}.io/mode`, operator: 'In', values: ['enforce'] },
+        ],
+      },
+    },
+  },
+};
+
 /**
  * A MutatingAdmissionPolicy with its binding, for Kubernetes 1.36 and later: what the webhook does with
  * images, done by the API server. Rules of the map for single images cannot be said. Throws
@@ -37,32 +86,8 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
       // A fault must not stand in the way of pods; the webhook has the same default.
       failurePolicy: 'Ignore',
       reinvocationPolicy: 'IfNeeded',
-      matchConstraints: {
-        matchPolicy: 'Equivalent',
-        resourceRules: [
-          {
-            apiGroups: [''],
-            apiVersions: ['v1'],
-            operations: ['CREATE', 'UPDATE'],
-            resources: ['pods', 'pods/ephemeralcontainers'],
-            scope: 'Namespaced',
-          },
-        ],
-      },
-      matchConditions: [
-        {
-          name: 'no-mirror-pod',
-          expression: `!has(object.metadata.annotations) || !('${MIRROR_POD_ANNOTATION}' in object.metadata.annotations)`,
-        },
-        {
-          name: 'no-skip-label',
-          expression: [
-            '!has(object.metadata.labels) ||',
-            `!('${SKIP_LABEL}' in object.metadata.labels) ||`,
-            `object.metadata.labels['${SKIP_LABEL}'] != 'true'`,
-          ].join('\n'),
-        },
-      ],
+      matchConstraints: MATCH_CONSTRAINTS,
+      matchConditions: MATCH_CONDITIONS,
       variables: [
         ...rules,
         ...IMAGES,
@@ -74,27 +99,7 @@ export function exportAdmissionPolicy(settings: PolicySettings): ObjectExport {
       ],
     },
   };
-  const binding = {
-    apiVersion: API_VERSION,
-    kind: 'MutatingAdmissionPolicyBinding',
-    metadata: { name: NAME },
-    spec: {
-      policyName: NAME,
-      matchResources: {
-        namespaceSelector: {
-          matchExpressions: [
-            {
-              key: 'kubernetes.io/metadata.name',
-              operator: 'NotIn',
-              values: ['kube-system', 'kube-node-lease'],
-            },
-            { key: `${NAME}.io/mode`, operator: 'In', values: ['enforce'] },
-          ],
-        },
-      },
-    },
-  };
-  return { objects: [policy, binding], leftOut: names.leftOut };
+  return { objects: [policy, BINDING], leftOut: names.leftOut };
 }
 
 /** The webhook appends pull secrets to pods whose images stay; the policy only where it moves one. */
