@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { EXIT_FINE } from './exit-codes.ts';
 import { printable } from './output.ts';
 
 /** Builds the command line with `serve` alone, without running it. */
@@ -24,9 +25,13 @@ export function buildServeProgram(): Command {
     .action(async (options: { config: string; selfSigned: boolean }) => {
       // It asks for a refresh; while there is nothing to refresh, it must not end the process.
       process.on('SIGHUP', () => undefined);
+      // As the first process of a container it would not even get these; there is nothing to drain yet.
+      const leave = (): never => process.exit(EXIT_FINE);
+      process.on('SIGTERM', leave).on('SIGINT', leave);
+      const onSignalsTaken = (): void => void process.off('SIGTERM', leave).off('SIGINT', leave);
       // The server's libraries take longer to load than the other commands to run.
       const { serve } = await import('./serve.ts');
-      await serve(options);
+      await serve({ ...options, onSignalsTaken });
     });
   return program;
 }

@@ -36,10 +36,13 @@ const GRACE = SERVE_ON + DRAIN_DEADLINE + LOG_DEADLINE + 2000;
 export interface ServeOptions {
   readonly config: string;
   readonly selfSigned: boolean;
+  /** Told as soon as a signal ends it in good order, so that whoever took signals before lets go of them. */
+  readonly onSignalsTaken: () => void;
 }
 
 /** Starts the webhook; a signal ends it. The one place where the server's parts are put together. */
-export async function serve({ config: file, selfSigned }: ServeOptions): Promise<void> {
+export async function serve(options: ServeOptions): Promise<void> {
+  const { config: file, selfSigned, onSignalsTaken } = options;
   keepNextTickFast();
   const path = resolve(file);
   const metrics = createMetrics();
@@ -93,7 +96,9 @@ export async function serve({ config: file, selfSigned }: ServeOptions): Promise
     runtime.stop();
     await certificates.stop();
   };
-  handleSignals(runtime, drain, log, release);
+  const isOpen = (): boolean => webhook?.server.listening === true;
+  handleSignals({ runtime, drain, log, isOpen, release });
+  onSignalsTaken();
 
   try {
     void runtime.start();
@@ -147,12 +152,16 @@ async function showsCertificate(
   );
 }
 
-function handleSignals(
-  runtime: Runtime,
-  drain: Drain,
-  log: EventLog,
-  release: () => Promise<void>,
-): void {
+interface Signalled {
+  readonly runtime: Runtime;
+  readonly drain: Drain;
+  readonly log: EventLog;
+  /** Whether there may be requests by now. */
+  readonly isOpen: () => boolean;
+  readonly release: () => Promise<void>;
+}
+
+function handleSignals({ runtime, drain, log, isOpen, release }: Signalled): void {
   process.on('SIGHUP', () => {
     void runtime.reload();
     void runtime.map?.refreshAnew();
@@ -170,7 +179,8 @@ function handleSignals(
       // Whoever asks twice means the same; ^C is for those who will not wait.
       process.removeAllListeners('SIGTERM').on('SIGTERM', () => undefined);
       // Whoever presses ^C waits for nothing but the requests in flight.
-      await drain.run(signal ?? 'close', signal === 'SIGINT' ? 0 : SERVE_ON);
+      const isAwaited = isOpen() && signal !== 'SIGINT';
+      await drain.run(signal ?? 'close', isAwaited ? SERVE_ON : 0);
       await release();
       await writeOut(log);
     },

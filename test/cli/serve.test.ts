@@ -1,5 +1,7 @@
-import { readFile, rename } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { open, readFile, rename } from 'node:fs/promises';
 import { connect as connectTls } from 'node:tls';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { HttpsClient } from '../support/https-client.ts';
@@ -296,6 +298,45 @@ describe('serve', () => {
     }
     serve.kill('SIGINT');
     expect(await serve.killedBy).toBe('SIGKILL');
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'ends with 0 on %s while it still reads its configuration',
+    async (signal) => {
+      await using workspace = await Workspace.create();
+      const config = workspace.path('config.yaml');
+      await promisify(execFile)('mkfifo', [config]);
+      const serve = new ServeProcess(['--config', config]);
+      started.push(serve);
+      // Open as soon as the program has opened it, too.
+      const writer = await open(config, 'w');
+      serve.kill(signal);
+      // No process of Node.js ends while a thread of it waits for a pipe.
+      await writer.close();
+      expect(await serve.exited).toBe(0);
+      expect(serve).toMatchObject({ lines: [], stderr: '' });
+    },
+  );
+
+  it('waits for no requests after SIGTERM as long as its port is not open', async () => {
+    await using workspace = await Workspace.create();
+    const certFile = workspace.path('tls.crt');
+    await promisify(execFile)('mkfifo', [certFile]);
+    const config = await workspace.write(
+      'config.yaml',
+      `apiVersion: sdr-image-rewriter/v1\nprocurement: public\nserver: {host: localhost, port: 0, tls: {certFile: ${certFile}, keyFile: ${certFile}.key}}\nops: {host: localhost, port: 0}\n`,
+    );
+    await workspace.write('tls.crt.key', '');
+    const serve = new ServeProcess(['--config', config]);
+    started.push(serve);
+    const writer = await open(certFile, 'w');
+    serve.kill('SIGTERM');
+    const { time: stopped } = await serve.line('server.stopped');
+    const { time: asked } = await serve.line('server.draining');
+    await writer.close();
+    expect(await serve.exited).toBe(0);
+    // Where there may be requests, it serves on for ten seconds.
+    expect(Date.parse(String(stopped)) - Date.parse(String(asked))).toBeLessThan(5000);
   });
 
   it('makes a certificate for a trial and says how to call', async () => {
