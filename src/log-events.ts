@@ -64,6 +64,15 @@ export const LOG_EVENTS = {
     meaning: 'The map is in use, but `imageMap.cacheFile` could not be written.',
     fields: { location: 'where the map is', error: 'what went wrong' },
   },
+  'map.cache-unused': {
+    meaning:
+      'There is an `imageMap.cacheFile` at a start, and its map is not used; the source is read without it.',
+    fields: {
+      location: 'where the map is',
+      code: 'code of what is wrong with it',
+      error: 'what is wrong with it',
+    },
+  },
   'config.loaded': {
     meaning: 'A configuration took effect.',
     fields: {

@@ -162,6 +162,16 @@ export const ERROR_CODES = {
     meaning: 'With `imageMap.publicKeyFile` set, the map has no signature, or none that fits.',
     remedy: 'Publish with `map publish --sign-key`, or sign it with `map sign`.',
   },
+  MAP_CACHE_UNREADABLE: {
+    meaning:
+      '`imageMap.cacheFile` is no file, cannot be read within 10 s, is damaged or was cut short.',
+    remedy:
+      'Nothing, if it passes, since the next map takes its place; else check the volume that it is on.',
+  },
+  MAP_CACHE_ELSEWHERE: {
+    meaning: '`imageMap.cacheFile` holds the map of another place.',
+    remedy: 'Nothing after a change of `imageMap.url`; else give each process a file of its own.',
+  },
   SIGNATURE_KEY_UNREADABLE: {
     meaning: 'The file of a key for signing or verifying could not be read.',
     remedy:

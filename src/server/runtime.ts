@@ -236,6 +236,10 @@ export class Runtime {
       cacheFailed: ({ message }) => {
         log.write('warn', 'map.cache-failed', { location: this.#map?.location, error: message });
       },
+      cacheUnused: ({ code, message }) => {
+        const { location } = this.#map ?? {};
+        log.write('warn', 'map.cache-unused', { location, code, error: message });
+      },
       stale: ({ code, message }) => {
         metrics.mapLoads.inc({ result: 'failed' });
         const age = this.#map?.age;

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isRecord } from '../core/json-path.ts';
+import { RewriterError } from '../core/errors.ts';
+import { isRecord, parseJson } from '../core/json-path.ts';
 import { withRegularFile } from '../files/regular-file.ts';
+import { fileFaultText, isNotFound } from '../files/text-file.ts';
 import { sha256Steps } from './digest.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, type Pace, runInSlices } from './slices.ts';
 
@@ -21,8 +23,9 @@ export interface CachedBytes {
   readonly tables?: Uint8Array | undefined;
 }
 
-/** Where the last good map outlives the process. No call rejects: a lost cache is no fault of the map. */
+/** Where the last good map outlives the process. To lose it is no fault of the map, so writing never rejects. */
 export interface MapCache {
+  /** Undefined where there is none. Throws `MAP_CACHE_UNREADABLE` where there is one of no use. */
   load(): Promise<CachedBytes | undefined>;
   /** With pieces of tables to give back as one. Returns what went wrong, if anything. */
   save(
@@ -57,11 +60,8 @@ const WHILE_STARTING: Pace = { ...BEFORE_REVIEWS, slice: BESIDE_REVIEWS.slice };
 export function createCacheFile(path: string): MapCache {
   return {
     async load() {
-      try {
-        return await parseCache(await withRegularFile(path, (file) => file.readFile()));
-      } catch {
-        return undefined;
-      }
+      const file = await readWhole(path);
+      return file && (await parseCache(file));
     },
     async save(cached, tables) {
       const aside = `${path}.${randomUUID()}${ASIDE_SUFFIX}`;
@@ -85,6 +85,23 @@ export function createCacheFile(path: string): MapCache {
       }
     },
   };
+}
+
+/** Of a cache that is there; the map of the source is read without it. */
+export function cacheError(reason: string, cause?: unknown): RewriterError {
+  const message = `imageMap.cacheFile cannot be used: ${reason}; the next map that is read takes its place`;
+  return new RewriterError('MAP_CACHE_UNREADABLE', message, { cause });
+}
+
+async function readWhole(path: string): Promise<Buffer | undefined> {
+  try {
+    return await withRegularFile(path, (file) => file.readFile());
+  } catch (error) {
+    if (isNotFound(error)) {
+      return undefined;
+    }
+    throw cacheError(fileFaultText(path, error), error);
+  }
 }
 
 function timeText(time: number): string {
@@ -139,18 +156,20 @@ async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
-async function parseCache(file: Buffer): Promise<CachedBytes | undefined> {
+async function parseCache(file: Buffer): Promise<CachedBytes> {
   const end = file.indexOf(NEWLINE);
   const confirmedAt = Number(file.toString('latin1', 0, TIME_LENGTH));
-  const header: unknown = JSON.parse(file.toString('utf8', TIME_LENGTH, end));
+  const header = parseJson(file.toString('utf8', TIME_LENGTH, end));
   if (!Number.isSafeInteger(confirmedAt) || !isHeader(header)) {
-    return undefined;
+    throw cacheError('it is cut short, or another file');
   }
   const { place, etag, sha256, signature } = header;
   const start = end + 1 + (header.tables?.size ?? 0);
   const bytes = file.subarray(start);
   if (sha256 !== (await hashOf(bytes))) {
-    return undefined;
+    throw cacheError(
+      'it is damaged, since its map has another SHA-256 than the one that was saved',
+    );
   }
   const tables = file.subarray(end + 1, start);
   const areGood = tables.length > 0 && header.tables?.sha256 === (await hashOf(tables));

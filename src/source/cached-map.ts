@@ -14,17 +14,11 @@ import { BUILD } from '../version.ts';
 import type { CachedBytes } from './cache-file.ts';
 import { CacheKeeper, type CacheKeeperSettings, type KeepableMap } from './cache-keeper.ts';
 import { sha256Steps } from './digest.ts';
-import { timeoutError } from './read-body.ts';
+import { readCache } from './read-cache.ts';
 import { pauseBetweenReads } from './read-pause.ts';
-import {
-  isSigned,
-  SignedReader,
-  type SignedBytes,
-  type SignedReadSettings,
-} from './signed-read.ts';
+import { SignedReader, type SignedBytes, type SignedReadSettings } from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, placeOf } from './source.ts';
-import { untilAborted } from './until-aborted.ts';
 
 export interface CachedMapSettings extends MapGuards, SignedReadSettings, CacheKeeperSettings {
   /** Milliseconds between reads, ±20 %. */
@@ -57,10 +51,10 @@ export interface MapObserver {
   stale(error: RewriterError): void;
   /** The map is in use, but would not outlive the process. */
   cacheFailed(error: Error): void;
+  /** There is a cache and its map is not taken; absent for whoever has no cache. */
+  cacheUnused?(error: RewriterError): void;
 }
 
-/** Milliseconds until the source is read without the cache: the folder that it is in may hang for ever. */
-const CACHE_PATIENCE = 10_000;
 /** Milliseconds from when the map of the cache is in use to the first read. */
 const FIRST_READ_PAUSE = 100;
 
@@ -241,21 +235,28 @@ export class CachedMap {
     this.#cancelTimer = this.#clock.after(pause, () => void this.refresh());
   }
 
+  /** A cache that cannot be used is as good as none, but for what is said of it. */
   async #tryCache(): Promise<void> {
-    // A cache that cannot be used is as good as none.
-    await this.#useCache().catch(() => undefined);
+    const generation = this.#generation;
+    try {
+      await this.#useCache();
+    } catch (error) {
+      if (generation === this.#generation) {
+        this.#observer.cacheUnused?.(asRewriterError(error));
+      }
+    }
   }
 
   async #useCache(): Promise<void> {
     const generation = this.#generation;
-    const cached = await this.#waitForCache();
+    const cached = await readCache(this.#source, this.#settings, this.#clock);
     if (cached === undefined) {
       return;
     }
     const restored = this.#restore(cached);
     const loaded = await this.#accept(cached, restored);
     if (loaded instanceof RewriterError) {
-      return;
+      throw loaded;
     }
     const counts = await this.#run(countChanges(undefined, loaded.rules));
     if (generation === this.#generation) {
@@ -265,26 +266,6 @@ export class CachedMap {
       this.#keeper.found(keepable(cached, loaded), restored !== undefined);
       this.#use({ loaded, from: 'cache', ...counts });
     }
-  }
-
-  async #waitForCache(): Promise<CachedBytes | undefined> {
-    const end = new AbortController();
-    const cancel = this.#clock.after(CACHE_PATIENCE, () => end.abort());
-    try {
-      return await untilAborted(this.#loadCache(), end.signal, () => timeoutError('the cache'));
-    } finally {
-      cancel();
-    }
-  }
-
-  /** What the cache holds, if it is of the source and signed. */
-  async #loadCache(): Promise<CachedBytes | undefined> {
-    const { cache, readKeys } = this.#settings;
-    await this.#source.prepare?.().catch(() => undefined);
-    const cached = await cache?.load();
-    return cached?.place === placeOf(this.#source) && (await isSigned(cached, readKeys))
-      ? cached
-      : undefined;
   }
 
   async #readOnce(): Promise<void> {

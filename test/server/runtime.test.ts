@@ -3,7 +3,9 @@ import { createEventLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { Runtime, type RuntimeOptions } from '../../src/server/runtime.ts';
 import type { MapSource } from '../../src/source/source.ts';
+import { recordLog } from '../support/events.ts';
 import { bytesOf } from '../support/maps.ts';
+import { Workspace } from '../support/workspace.ts';
 
 function configOf(base: string, port = 8443): string {
   return `apiVersion: sdr-image-rewriter/v1
@@ -167,5 +169,35 @@ describe('what only a restart changes', () => {
     expect(await eventsOf(configOf('one.example', 9443))).toEqual(pending);
     expect(await eventsOf(configOf('two.example', 9443))).toEqual(pending);
     expect(await eventsOf(configOf('two.example'))).toEqual(loaded);
+  });
+});
+
+describe('a cache file that is there and not used', () => {
+  it('is told of in one line, with a code and a sentence', async () => {
+    await using workspace = await Workspace.create();
+    const cacheFile = await workspace.write('image-map.json', 'damaged');
+    const config = { apiVersion: 'sdr-image-rewriter/v1', procurement: 'map' };
+    const imageMap = { url: 's3://sdr-config/image-map.json', cacheFile };
+    const { log, lines } = recordLog();
+    const runtime = await Runtime.create({
+      path: 'config.yaml',
+      readConfig: () => Promise.resolve(JSON.stringify({ ...config, imageMap })),
+      createSource: ({ url }) => ({
+        location: url,
+        read: () => Promise.reject(new Error('the store is gone')),
+      }),
+      log,
+      metrics: createMetrics(),
+    });
+    await runtime.start();
+    runtime.stop();
+    const [line, ...more] = lines.filter(({ event }) => event === 'map.cache-unused');
+    expect(line).toMatchObject({
+      level: 'warn',
+      location: imageMap.url,
+      code: 'MAP_CACHE_UNREADABLE',
+      error: expect.stringContaining('imageMap.cacheFile') as unknown,
+    });
+    expect(more).toEqual([]);
   });
 });

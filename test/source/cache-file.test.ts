@@ -3,11 +3,13 @@ import { mkdir, readdir, readFile, rename, stat, utimes } from 'node:fs/promises
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { type CachedBytes, createCacheFile } from '../../src/source/cache-file.ts';
+import { acceptCoreErrors } from '../support/core-errors.ts';
 import { sha256 } from '../support/digests.ts';
 import { bytesOfText } from '../support/maps.ts';
 import { Workspace } from '../support/workspace.ts';
 
 const FILE = 'image-map.json';
+const UNUSABLE = { code: 'MAP_CACHE_UNREADABLE' };
 
 function cachedOf(overrides: Partial<CachedBytes> = {}): CachedBytes {
   const text = '{"docker.io/atlanhq/mysql:1":\n"registry.corp.example/mysql:1"}\n';
@@ -35,6 +37,8 @@ function plain(cached: CachedBytes | undefined): unknown {
 }
 
 describe('the cache file', () => {
+  acceptCoreErrors();
+
   it.each([
     ['without a signature', cachedOf()],
     ['with one', cachedOf({ signature: Uint8Array.from([0, 10, 255]) })],
@@ -79,34 +83,37 @@ describe('the cache file', () => {
     expect((await stat(workspace.path(FILE))).mode & 0o777).toBe(0o600);
   });
 
-  it('holds nothing where there is no file, or a folder', async () => {
+  it('holds nothing where there is no file, and is of no use where there is a folder', async () => {
     await using workspace = await Workspace.create();
     expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
     await mkdir(workspace.path(FILE));
-    expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+    await expect(createCacheFile(workspace.path(FILE)).load()).rejects.toMatchObject({
+      ...UNUSABLE,
+      message: expect.stringContaining('is a folder, not a file') as unknown,
+    });
   });
 
-  it('holds nothing where there is a pipe, and does not wait for who writes to it', async () => {
+  it('is of no use where there is a pipe, and does not wait for who writes to it', async () => {
     await using workspace = await Workspace.create();
     await promisify(execFile)('mkfifo', [workspace.path(FILE)]);
     const cache = createCacheFile(workspace.path(FILE));
-    expect(await cache.load()).toBeUndefined();
+    await expect(cache.load()).rejects.toMatchObject(UNUSABLE);
     expect(await cache.save(cachedOf())).toBeUndefined();
     expect(plain(await cache.load())).toEqual(plain(cachedOf()));
   });
 
-  it('holds nothing when it is cut at any place', async () => {
+  it('is of no use when it is cut at any place', async () => {
     await using workspace = await Workspace.create();
     const cache = createCacheFile(workspace.path(FILE));
     await cache.save(cachedOf({ signature: bytesOfText('signature') }));
     const whole = await readFile(workspace.path(FILE));
     for (let length = 0; length < whole.length; length += 1) {
       await workspace.write(FILE, whole.subarray(0, length));
-      expect(await cache.load()).toBeUndefined();
+      await expect(cache.load()).rejects.toMatchObject(UNUSABLE);
     }
   });
 
-  it('holds nothing when a bit of the map has changed', async () => {
+  it('is of no use when a bit of the map has changed', async () => {
     await using workspace = await Workspace.create();
     const cache = createCacheFile(workspace.path(FILE));
     const cached = cachedOf();
@@ -116,7 +123,7 @@ describe('the cache file', () => {
       const changed = Buffer.from(whole);
       changed[index] = (changed[index] ?? 0) ^ 4;
       await workspace.write(FILE, changed);
-      expect(await cache.load()).toBeUndefined();
+      await expect(cache.load()).rejects.toMatchObject(UNUSABLE);
     }
   });
 
@@ -140,25 +147,25 @@ describe('the cache file', () => {
     expect(plain(await cache.load())).toEqual(plain(cachedOf()));
   });
 
-  it('holds nothing when it is cut at any place, tables included', async () => {
+  it('is of no use when it is cut at any place, tables included', async () => {
     await using workspace = await Workspace.create();
     const cache = createCacheFile(workspace.path(FILE));
     await cache.save(cachedOf(), [bytesOfText('tables')]);
     const whole = await readFile(workspace.path(FILE));
     for (let length = 0; length < whole.length; length += 1) {
       await workspace.write(FILE, whole.subarray(0, length));
-      expect(await cache.load()).toBeUndefined();
+      await expect(cache.load()).rejects.toMatchObject(UNUSABLE);
     }
   });
 
   it.each([null, [], {}, { size: 1 }, { size: '1', sha256: '' }, { size: 0.5, sha256: '' }])(
-    'holds nothing when it says of its tables %j',
+    'is of no use when it says of its tables %j',
     async (tables) => {
       await using workspace = await Workspace.create();
       const { bytes, confirmedAt, ...rest } = cachedOf();
       const header = JSON.stringify({ ...rest, signature: null, tables });
       await workspace.write(FILE, `${confirmedAt}${header}\n${Buffer.from(bytes).toString()}`);
-      expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+      await expect(createCacheFile(workspace.path(FILE)).load()).rejects.toMatchObject(UNUSABLE);
     },
   );
 
@@ -166,10 +173,10 @@ describe('the cache file', () => {
     ['\n', '{}\n', 'null\n{}', '[]\n', 'garbage', '{"place":1,"etag":"","sha256":""}\n'].flatMap(
       (text) => [text, `1700000000000${text}`],
     ),
-  )('holds nothing when it reads %j', async (text) => {
+  )('is of no use when it reads %j', async (text) => {
     await using workspace = await Workspace.create();
     await workspace.write(FILE, text);
-    expect(await createCacheFile(workspace.path(FILE)).load()).toBeUndefined();
+    await expect(createCacheFile(workspace.path(FILE)).load()).rejects.toMatchObject(UNUSABLE);
   });
 
   it('removes what was left aside by somebody who was killed, and nothing that is still written', async () => {

@@ -215,6 +215,7 @@ function benchOf({ source = new FakeSource(), random, ...settings }: BenchOption
     rejected: ({ code }) => told.push(`rejected ${code}`),
     stale: ({ code }) => told.push(`stale ${code}`),
     cacheFailed: ({ message }) => told.push(`cacheFailed ${message}`),
+    cacheUnused: ({ code }) => told.push(`cacheUnused ${code}`),
   };
   const map = new CachedMap({
     source,
@@ -988,7 +989,7 @@ describe('the cache', () => {
     await started;
     release();
     await turn();
-    expect(told).toEqual(['loaded 3 from source +4 -0 ~0']);
+    expect(told).toEqual(['cacheUnused MAP_CACHE_UNREADABLE', 'loaded 3 from source +4 -0 ~0']);
     expect(source.requests.map((request) => request.etag)).toEqual([undefined]);
   });
 
@@ -1000,7 +1001,7 @@ describe('the cache', () => {
     await turn();
     clock.ring();
     await started;
-    expect(told).toEqual(['loaded 3 from source +4 -0 ~0']);
+    expect(told.at(-1)).toBe('loaded 3 from source +4 -0 ~0');
   });
 
   it('notes one confirmation at a time, and those of other settings in another cache', async () => {
@@ -1059,11 +1060,18 @@ describe('the cache', () => {
   });
 
   it.each([
-    ['of another place', cacheOf(documentOf(3), { place: 's3://another/map.json' })],
-    ['without any', new FakeCache()],
-    ['that is no map', cacheOf([1])],
-    ['with a target that is forbidden by now', cacheOf({ 'a.example/x:1': 'b.example/x:1' })],
-  ])('is not used: one %s', async (_name, cache) => {
+    [
+      'of another place',
+      'MAP_CACHE_ELSEWHERE',
+      cacheOf(documentOf(3), { place: 's3://another/map.json' }),
+    ],
+    ['that is no map', 'MAP_SHAPE_INVALID', cacheOf([1])],
+    [
+      'with a target that is forbidden by now',
+      'MAP_TARGET_FORBIDDEN',
+      cacheOf({ 'a.example/x:1': 'b.example/x:1' }),
+    ],
+  ])('is not used, and that is told: one %s', async (_name, code, cache) => {
     const { map, source, told } = benchOf({
       cache,
       allowedTargets: [prefixOf('registry.corp.example')],
@@ -1071,8 +1079,28 @@ describe('the cache', () => {
     source.fail();
     await map.start();
     expect(map.current).toBeUndefined();
-    expect(told).toEqual(['stale MAP_UNREACHABLE']);
+    expect(told).toEqual([`cacheUnused ${code}`, 'stale MAP_UNREACHABLE']);
     expect(source.requests[0]?.etag).toBeUndefined();
+  });
+
+  it('is told of nowhere where there is none', async () => {
+    for (const cache of [new FakeCache(), undefined]) {
+      const { map, source, told } = benchOf({ cache });
+      source.fail();
+      await map.start();
+      expect(told).toEqual(['stale MAP_UNREACHABLE']);
+    }
+  });
+
+  it('is told of nowhere where the map was stopped while it was read', async () => {
+    const cache = cacheOf([1]);
+    const { map, told } = benchOf({ cache });
+    const release = cache.hold();
+    const started = map.start();
+    map.stop();
+    release();
+    await started;
+    expect(told).toEqual([]);
   });
 
   it('keeps what a good read brought, and nothing else', async () => {
@@ -1419,6 +1447,9 @@ describe('a signed map', () => {
       bench.source.fail();
       await bench.map.start();
       expect(bench.serial()).toBe(serial);
+      expect(bench.told[0]).toMatch(
+        serial === undefined ? /^cacheUnused MAP_SIGNATURE_INVALID$/ : /^loaded 3 from cache/,
+      );
     }
   });
 
@@ -1448,7 +1479,10 @@ describe('a signed map', () => {
     putSigned(bench.source, documentOf(4));
     await bench.map.start();
     expect(bench.map.current).toBeUndefined();
-    expect(bench.told).toEqual(['stale SIGNATURE_KEY_INVALID']);
+    expect(bench.told).toEqual([
+      'cacheUnused SIGNATURE_KEY_INVALID',
+      'stale SIGNATURE_KEY_INVALID',
+    ]);
     readKeys = () => Promise.resolve([key.publicKey]);
     await ringAndRead(bench);
     expect(bench.serial()).toBe(4);
