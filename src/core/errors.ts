@@ -116,7 +116,8 @@ export const ERROR_CODES = {
   },
   MAP_CREDENTIALS_REFUSED: {
     meaning: 'There are no credentials for the store, or they are wrong or expired.',
-    remedy: 'Check IRSA, EKS Pod Identity or the AWS variables; a left-over static variable wins.',
+    remedy:
+      'Check IRSA, EKS Pod Identity or the AWS variables, and the trust policy of the role; a left-over static variable wins.',
   },
   MAP_CLOCK_SKEWED: {
     meaning: 'The store refused the request because the clock of the node is wrong.',

@@ -12,6 +12,7 @@ import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import { agentOptions } from './agent-options.ts';
 import { describeNetworkError } from './network-error.ts';
 import { readBody, timeoutError, unaskedError } from './read-body.ts';
+import { explainCredentials } from './s3-credentials.ts';
 import { untilAborted } from './until-aborted.ts';
 
 export interface S3StoreSettings {
@@ -83,6 +84,7 @@ export class S3Store {
         httpsAgent: new HttpsAgent({ ...agent, ca }),
       },
     });
+    explainCredentials(this.#client, `s3://${bucket}`);
     this.#boundErrors();
   }
 
@@ -286,13 +288,6 @@ const ADVICE: ReadonlyMap<string, Advice> = new Map<string, Advice>([
     {
       code: 'MAP_CREDENTIALS_REFUSED',
       advice: 'the secret key does not belong to the access key, or a proxy changes requests',
-    },
-  ],
-  [
-    'CredentialsProviderError',
-    {
-      code: 'MAP_CREDENTIALS_REFUSED',
-      advice: 'no credentials were found; set up IRSA, EKS Pod Identity or the AWS variables',
     },
   ],
   [

@@ -40,6 +40,7 @@ const AWS_NAMES = [
   'AWS_EC2_METADATA_DISABLED',
   'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
   'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
   'AWS_ROLE_ARN',
   'AWS_WEB_IDENTITY_TOKEN_FILE',
   'AWS_ENDPOINT_URL_STS',
@@ -116,19 +117,24 @@ async function openBench(): Promise<SourceBench> {
   };
 }
 
-/** The service that gives credentials for a token of Kubernetes; takes a question and does not answer it. */
-class StallingSts implements AsyncDisposable {
+/** Credentials as STS gives them for a token of Kubernetes. */
+function credentialsOfSts(): string {
+  const expiration = new Date(Date.now() + 3_600_000).toISOString();
+  return `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>example</SecretAccessKey><SessionToken>token</SessionToken><Expiration>${expiration}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`;
+}
+
+function errorOfSts(code: string, message: string): string {
+  return `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error><RequestId>1</RequestId></ErrorResponse>`;
+}
+
+/** The service that gives credentials; takes a question and does not answer it until it has an answer. */
+class FakeSts implements AsyncDisposable {
   /** Resolves with the first question. */
   readonly asked: Promise<unknown>;
-  isHealthy = false;
+  answer: { readonly status: number; readonly body: string } | undefined;
   readonly #server = createServer((_request, response) => {
-    if (this.isHealthy) {
-      const expiration = new Date(Date.now() + 3_600_000).toISOString();
-      response
-        .setHeader('content-type', 'text/xml')
-        .end(
-          `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>example</SecretAccessKey><SessionToken>token</SessionToken><Expiration>${expiration}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
-        );
+    if (this.answer !== undefined) {
+      response.writeHead(this.answer.status, { 'content-type': 'text/xml' }).end(this.answer.body);
     }
   });
 
@@ -136,8 +142,8 @@ class StallingSts implements AsyncDisposable {
     this.asked = once(this.#server, 'request');
   }
 
-  static async start(): Promise<StallingSts> {
-    const sts = new StallingSts();
+  static async start(): Promise<FakeSts> {
+    const sts = new FakeSts();
     await once(sts.#server.listen(0, '127.0.0.1'), 'listening');
     return sts;
   }
@@ -408,7 +414,7 @@ describe('a map in S3', () => {
   it('asks for credentials again where nobody answered, and does not wait for those for ever', async () => {
     await using workspace = await Workspace.create();
     await using server = await FaultServer.start();
-    await using sts = await StallingSts.start();
+    await using sts = await FakeSts.start();
     server.put(PATH, bytesOfText(MAP));
     const setBack = setAws({
       AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
@@ -420,7 +426,7 @@ describe('a map in S3', () => {
       const given = new AbortController();
       void source.read(requestOf({ signal: given.signal })).catch(() => undefined);
       await sts.asked;
-      sts.isHealthy = true;
+      sts.answer = { status: 200, body: credentialsOfSts() };
       given.abort();
       expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
       source.close?.();
@@ -431,7 +437,7 @@ describe('a map in S3', () => {
 
   it('gives up at the deadline where nobody answers for credentials', async () => {
     await using workspace = await Workspace.create();
-    await using sts = await StallingSts.start();
+    await using sts = await FakeSts.start();
     const setBack = setAws({
       AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
       AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
@@ -447,6 +453,129 @@ describe('a map in S3', () => {
     } finally {
       setBack();
     }
+  });
+
+  /** Why a map is not read with these variables of the SDK; the store itself is well. */
+  async function refusalWith(
+    variables: Record<string, string>,
+    overrides: Partial<S3SourceSettings> = {},
+  ): Promise<Awaited<ReturnType<typeof refusalOf>>> {
+    await using server = await FaultServer.start();
+    server.put(PATH, MAP);
+    const source = sourceAt(server, overrides);
+    const setBack = setAws(variables);
+    const refusal = await refusalOf(source.read(requestOf())).finally(setBack);
+    expect(server.requests).toEqual([]);
+    source.close?.();
+    return refusal;
+  }
+
+  const DENIED = 'Not authorized to perform sts:AssumeRoleWithWebIdentity';
+
+  it.each([
+    [403, 'AccessDenied', DENIED],
+    [400, 'InvalidIdentityToken', 'No provider found'],
+    [400, 'ExpiredTokenException', 'Token expired'],
+    [403, 'nothing more', ''],
+  ])('lacks credentials where STS answers %i and %s, and says that it was STS', async (...row) => {
+    const [status, code, said] = row;
+    const body = said === '' ? '' : errorOfSts(code, said);
+    await using workspace = await Workspace.create();
+    await using sts = await FakeSts.start();
+    sts.answer = { status, body };
+    const refusal = await refusalWith({
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
+      AWS_ENDPOINT_URL_STS: sts.url,
+    });
+    expect(refusal.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(refusal.message).toMatch(/STS answered \w+ with HTTP/);
+    expect(refusal.message).toContain(`HTTP ${status} (${said}`);
+    expect(refusal.message).toContain('trust policy');
+    expect(refusal.message).not.toContain('s3:GetObject');
+  });
+
+  it('shows on one line, bounded and without a token, what STS says', async () => {
+    await using workspace = await Workspace.create();
+    await using sts = await FakeSts.start();
+    const long = 'words\n'.repeat(1000);
+    sts.answer = { status: 400, body: errorOfSts('Refused', `eyJhbGci.eyJzdWIi.hush ${long}`) };
+    const { message } = await refusalWith({
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
+      AWS_ENDPOINT_URL_STS: sts.url,
+    });
+    expect(message).toMatch(/words words …?/);
+    expect(message).not.toMatch(/eyJ|hush|\n/);
+    expect(message.length).toBeLessThan(700);
+  });
+
+  it('lacks credentials where STS cannot be reached, and does not say it of the store', async () => {
+    await using workspace = await Workspace.create();
+    const gone = await FaultServer.start();
+    await gone.refuse();
+    const refusal = await refusalWith({
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
+      AWS_ENDPOINT_URL_STS: gone.url,
+    });
+    expect(refusal.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(refusal.message).toMatch(/STS.*cannot be reached \(ECONNREFUSED/);
+  });
+
+  it('trusts STS by the CA that is set', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    await using sts = await FaultServer.start(await authority.issue('sts'));
+    const variables = {
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: await workspace.write('token', 'jwt'),
+      AWS_ENDPOINT_URL_STS: sts.url,
+    };
+    const untrusted = await refusalWith(variables);
+    expect(untrusted.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(untrusted.message).toMatch(/STS.*imageMap\.s3\.caFile/);
+    const caFile = await workspace.write('ca.crt', authority.cert);
+    expect((await refusalWith(variables, { caFile })).message).toContain('STS answered');
+  });
+
+  it.each([
+    ['is missing', 'test/no-such-file'],
+    ['is a folder', 'test'],
+  ])('lacks credentials where the token file of IRSA %s', async (_name, file) => {
+    const refusal = await refusalWith({
+      AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/sdr',
+      AWS_WEB_IDENTITY_TOKEN_FILE: file,
+    });
+    expect(refusal.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(refusal.message).toMatch(/E(?:NOENT|ISDIR).*AWS_WEB_IDENTITY_TOKEN_FILE/);
+  });
+
+  it('lacks credentials where the token file of EKS Pod Identity is missing', async () => {
+    const refusal = await refusalWith({
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1:1/v1/credentials',
+      AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: 'test/no-such-file',
+    });
+    expect(refusal.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(refusal.message).toMatch(/ENOENT.*AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE/);
+  });
+
+  it('quotes nothing of credentials that are cut short', async () => {
+    await using agent = await FakeSts.start();
+    agent.answer = { status: 200, body: '{"AccessKeyId":"AKIDEXAMPLE","SecretAccessKey":hush' };
+    const refusal = await refusalWith({
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `${agent.url}/v1/credentials`,
+    });
+    expect(refusal.code).toBe('MAP_CREDENTIALS_REFUSED');
+    expect(refusal.message).toContain('no JSON');
+    expect(refusal.message).not.toContain('hush');
+  });
+
+  it('lacks a region rather than credentials where it has neither', async () => {
+    const setBack = setAws({});
+    const source = createS3Source(URL_OF_MAP, settingsOf({ region: '' }));
+    const refusal = await refusalOf(source.read(requestOf())).finally(setBack);
+    expect(refusal.code).toBe('MAP_REGION_WRONG');
   });
 
   it.each([204, 206])('does not take HTTP %i for the whole map', async (status) => {
