@@ -50,14 +50,27 @@ function replay(place: string, body: Buffer, policy: Policy, options: ReplayOpti
   if (admission.kind === 'refused') {
     return refuse(admission.message, admission.code);
   }
-  process.stdout.write(render(decoded.review, admission, options));
+  const text = options.preview
+    ? previewText(decoded.review, admission)
+    : render(admission, options);
+  if (text === undefined) {
+    return refuse('the object is nested too deeply to be shown', 'REVIEW_INVALID');
+  }
+  process.stdout.write(text);
   return EXIT_FINE;
 }
 
-function render(review: unknown, admission: Answered, { preview, output }: ReplayOptions): string {
-  if (preview) {
+/** Undefined where the object is nested so deeply that there is no text of it; `admit` never looks that deep. */
+function previewText(review: unknown, admission: Answered): string | undefined {
+  try {
     return `${JSON.stringify(patchedObject(review, admission))}\n`;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
   }
+}
+
+function render(admission: Answered, { output }: ReplayOptions): string {
   return output === 'json' ? `${encodeReview(admission.response)}\n` : verdictTable(admission);
 }
 

@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { type ErrorCode, RewriterError } from '../core/errors.ts';
 import { EXIT_FAULT, EXIT_FINE, EXIT_USAGE } from './exit-codes.ts';
+import { printable } from './output.ts';
 import { Interruption } from './replace-files.ts';
 import { buildServeProgram } from './serve-program.ts';
 
@@ -36,10 +37,7 @@ export async function run(commandLine: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? EXIT_FINE : EXIT_USAGE;
     }
-    if (error instanceof RewriterError) {
-      return tell(error);
-    }
-    throw error;
+    return error instanceof RewriterError ? tell(error) : tellInternal(error);
   }
 }
 
@@ -56,6 +54,16 @@ function tell(error: RewriterError): number {
     return error.cause.exitCode;
   }
   return USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAULT;
+}
+
+/** The stack says nothing to who called the command; who asks for the names of the source in it wants to see it. */
+function tellInternal(error: unknown): number {
+  const message = `the program has a fault: ${printable(String(error))}; NODE_OPTIONS=--enable-source-maps shows where`;
+  const exitCode = tell(new RewriterError('INTERNAL', message));
+  if (process.sourceMapsEnabled && error instanceof Error) {
+    process.stderr.write(`${error.stack ?? 'it has no stack'}\n`);
+  }
+  return exitCode;
 }
 
 /** The faults of a configuration have a code each, and a message that lists them ends in one already. */

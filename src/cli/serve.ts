@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
 import type { Config } from '../config/schema.ts';
+import { RewriterError } from '../core/errors.ts';
 import { environment } from '../environment.ts';
 import { createEventLog, type EventLog } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
@@ -123,10 +124,17 @@ export async function serve(options: ServeOptions): Promise<void> {
       process.stderr.write(trialText(url, opsUrl, trial.caFile));
     }
   } catch (error) {
+    if (!(error instanceof RewriterError)) await logFault(log, error);
     await release();
     await ops.close();
     throw error;
   }
+}
+
+async function logFault(log: EventLog, fault: unknown): Promise<void> {
+  const error = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+  log.write('error', 'server.failed', { error });
+  await writeOut(log);
 }
 
 function configuredCertificates({ server: { tls } }: Config, log: EventLog): CertificateSource {
@@ -171,9 +179,7 @@ function handleSignals({ runtime, drain, log, isOpen, release }: Signalled): voi
     { delay: GRACE, logger: false, skip: ['SIGHUP', 'beforeExit'] },
     async ({ signal, err }) => {
       if (err !== undefined) {
-        const error = err instanceof Error ? (err.stack ?? err.message) : String(err);
-        log.write('error', 'server.failed', { error });
-        await writeOut(log);
+        await logFault(log, err);
         return;
       }
       // Whoever asks twice means the same; ^C is for those who will not wait.

@@ -311,8 +311,9 @@ export const ERROR_CODES = {
   },
   REVIEW_INVALID: {
     meaning:
-      'The request body is not an `admission.k8s.io/v1` AdmissionReview with a request (HTTP 400).',
-    remedy: 'Set `admissionReviewVersions: ["v1"]` in the webhook configuration.',
+      'The request body is not an `admission.k8s.io/v1` AdmissionReview with a request (HTTP 400); or `replay --preview` met an object that is nested too deeply.',
+    remedy:
+      'Set `admissionReviewVersions: ["v1"]` in the webhook configuration; call `replay` without `--preview`.',
   },
   REVIEW_TOO_LARGE: {
     meaning: 'The request body is over 7 MiB (HTTP 413).',
@@ -381,8 +382,10 @@ export const ERROR_CODES = {
     remedy: 'Try again; else see what kubectl says to the same request.',
   },
   INTERNAL: {
-    meaning: 'A fault of this program (HTTP 500); `failurePolicy` decides about the pod.',
-    remedy: 'Please report it with the log line.',
+    meaning:
+      'A fault of this program: HTTP 500 for a review, so `failurePolicy` decides about the pod; exit code 1 of a command.',
+    remedy:
+      'Please report it with the log line, or with what the command says with `NODE_OPTIONS=--enable-source-maps`.',
   },
   USAGE: {
     meaning:

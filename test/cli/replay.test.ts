@@ -52,6 +52,18 @@ describe('replay', () => {
     expect(stdout).toContain('a\\u001b[2Jb: rewritten');
   });
 
+  it('decides a review whose object is nested too deeply to be shown, and says so with --preview', async () => {
+    const review = createReview({ ...podOf(['atlanhq/a:1']), status: 'DEEP' });
+    const deep = `${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}`;
+    const text = JSON.stringify(review).replace('"DEEP"', deep);
+    expect(await replay(['-'], text)).toMatchObject({ code: 0, stderr: '' });
+    expect(await replay(['--preview', '-'], text)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'error: -: the object is nested too deeply to be shown [REVIEW_INVALID]\n',
+    });
+  });
+
   it('prints the response review of each review, one a line', async () => {
     const names = [CREATED, 'update-label-only', 'update-set-image'];
     const finished = await replay(names.map(fileOf));
