@@ -168,6 +168,12 @@ describe('configurations in the pages and examples', () => {
     expect(parseConfig(text)).not.toHaveProperty('faults');
   });
 
+  test('in README.md are good under config of the chart, which fills in the certificate', () => {
+    const shown = inPages.filter(([path]) => path === 'README.md');
+    expect(shown).toHaveLength(2);
+    expect(shown.filter(([, text]) => text.includes('tls:'))).toEqual([]);
+  });
+
   const parts = [...docs].flatMap(([path, text]) =>
     matches(text, /^```yaml\n(imageMap:\n[\s\S]*?)^```$/gm).map((part): [string, string] => [
       path,

@@ -61,13 +61,14 @@ it('the image of this program has the version of this program wherever it is nam
   const { repository } = dig(readYaml('charts/sdr-image-rewriter/values.yaml'), 'image') as {
     repository: string;
   };
-  const files = globSync(['docs/*.md', 'examples/**/*'], { cwd: ROOT }).filter((path) =>
-    statSync(join(ROOT, path)).isFile(),
+  const files = globSync(['README.md', 'docs/*.md', 'examples/**/*'], { cwd: ROOT }).filter(
+    (path) => statSync(join(ROOT, path)).isFile(),
   );
   const named = files.flatMap((path) =>
     [...read(path).matchAll(/[\w./-]+\/sdr-image-rewriter:[\w.-]+/g)].map(([image]) => image),
   );
-  expect(new Set(named)).toEqual(new Set([`${repository}:${version}`]));
+  const own = `registry.corp.example/sdr-image-rewriter:${version}`;
+  expect(new Set(named)).toEqual(new Set([`${repository}:${version}`, own]));
 });
 
 describe('the Helm post-renderer', () => {

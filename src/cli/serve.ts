@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
@@ -200,13 +201,17 @@ async function writeOut(log: EventLog): Promise<void> {
   }
 }
 
+/** Inside the repository; an image has no examples, so there the review is one that somebody brings. */
+const EXAMPLE_REVIEW = 'examples/review.json';
+
 function trialText(url: string, opsUrl: string, caFile: string): string {
   const [port, opsPort] = [new URL(url).port, new URL(opsUrl).port];
+  const review = existsSync(EXAMPLE_REVIEW) ? EXAMPLE_REVIEW : 'review.json';
   return `
 A trial with a certificate that lasts a day. Send it a review:
 
   curl --cacert ${caFile} -H 'content-type: application/json' \\
-    --data @review.json https://localhost:${port}/mutate
+    --data @${review} https://localhost:${port}/mutate
 
   curl http://localhost:${opsPort}/status
 

@@ -339,7 +339,7 @@ describe('serve', () => {
     expect(Date.parse(String(stopped)) - Date.parse(String(asked))).toBeLessThan(5000);
   });
 
-  it('makes a certificate for a trial and says how to call', async () => {
+  it('makes a certificate for a trial and says how to call with a review that is there', async () => {
     await using workspace = await Workspace.create();
     const config = await workspace.write(
       'config.yaml',
@@ -347,10 +347,16 @@ describe('serve', () => {
     );
     const serve = new ServeProcess(['--config', config, '--self-signed']);
     started.push(serve);
-    const [, ca = '', url = ''] = await serve.said(/--cacert (\S+) [\s\S]*?(https:\S+)\/mutate/);
+    const [, ca = '', review = '', url = ''] = await serve.said(
+      /--cacert (\S+) [\s\S]*?--data @(\S+) (https:\S+)\/mutate/,
+    );
     const client = new HttpsClient(url, { ca: await readFile(ca, 'utf8') });
     clients.push(client);
-    expect((await client.send('/mutate', await readFile(REVIEW))).status).toBe(200);
+    expect((await client.send('/mutate', await readFile(review))).status).toBe(200);
+    const { images } = await serve.line('admission');
+    expect(images).toContainEqual(
+      expect.objectContaining({ source: 'atlanhq/atlan-mysql-app:0.4.25' }),
+    );
     serve.kill('SIGINT');
     expect(await serve.exited).toBe(0);
     await expect(readFile(ca)).rejects.toThrow('ENOENT');
