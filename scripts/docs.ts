@@ -25,6 +25,7 @@ import { LOG_EVENTS } from '../src/log-events.ts';
 import { createMetrics, METRIC_PREFIX } from '../src/metrics.ts';
 import { renderMarkdown } from '../test/bench/render.ts';
 import { parseReport } from '../test/bench/report.ts';
+import { alertList } from './alert-docs.ts';
 import { CHART, CHART_SCHEMA_FILE, chartSchema, chartValueTables } from './chart-docs.ts';
 import { IMAGE_MAP_SCHEMA } from './image-map-schema.ts';
 import { code, table } from './markdown.ts';
@@ -504,6 +505,7 @@ const GENERATORS: Readonly<Record<string, () => string | Promise<string>>> = {
   'lint warnings': () => codeTable(LINT_WARNINGS),
   'log events': logEvents,
   metrics: metricTable,
+  alerts: alertList,
   rules: () => meaningTable('Rule', RULES),
   reasons: () => meaningTable('Reason', REASONS),
   'request reasons': () => meaningTable('Reason', REQUEST_REASONS),

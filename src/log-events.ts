@@ -87,7 +87,8 @@ export const LOG_EVENTS = {
       path: 'the file',
       code: 'the code of the first fault',
       error: 'a line for each fault',
-      faults: 'all faults as `{code, path, message}`',
+      faults:
+        'all faults as `{code, path, message}`; the first ten where `allowedTargets` forbids what the map in use has',
     },
   },
   'config.restart-needed': {

@@ -77,6 +77,12 @@ describe('the JSON Schema of the image map', () => {
     expect(faultsOf(document)).not.toEqual([]);
   });
 
+  it('refuses an object as images, one of the flat forms, which the program reads all the same', () => {
+    const document = mapDocument({ images: { 'atlanhq/a:1': TARGET } });
+    expect(accepts(document)).toBe(false);
+    expect(faultsOf(document)).toEqual([]);
+  });
+
   it('refuses nothing of the structured form that the program accepts', () => {
     const value = fc.oneof(
       { arbitrary: fc.constantFrom('atlanhq/a:1', 'r.example/a', digestOf('a'), ''), weight: 3 },

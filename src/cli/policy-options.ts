@@ -15,7 +15,10 @@ export function addPolicyOptions(
   formats: readonly string[] = ['table', 'json'],
 ): Command {
   command
-    .option('--config <file>', 'configuration file; without one everything has its default')
+    .option(
+      '--config <file>',
+      'configuration file; without one procurement is public, unless --map or --base is given, and all else has its default',
+    )
     .option('--map <file|url>', 'map to decide by in place of imageMap.url; - for standard input')
     .option(
       '--base <prefix>',

@@ -9,6 +9,7 @@ import {
   listChartValues,
   VALUES_FILE,
 } from '../../scripts/chart-docs.ts';
+import { listChartAlerts } from '../../scripts/alert-docs.ts';
 import { listMetrics, ROOT } from '../../scripts/docs.ts';
 import { METRIC_PREFIX } from '../../src/metrics.ts';
 import { configJsonSchema } from '../../src/config/schema.ts';
@@ -57,6 +58,18 @@ describe('the chart', () => {
     const headings = [...read('docs/operations.md').matchAll(/^### (SdrImage\w+)$/gm)];
     expect(alerts.length).toBeGreaterThan(5);
     expect(headings.map(([, name]) => name).sort()).toEqual(alerts.sort());
+  });
+
+  it('has each alert in docs/observability.md in full, and no counter that only increase() looks at', () => {
+    const names = read(`${CHART}/templates/prometheusrule.yaml`).match(/alert: \w+/g);
+    const alerts = listChartAlerts();
+    expect(alerts.map(({ name }) => `alert: ${name}`)).toEqual(names);
+    const text = read('docs/observability.md');
+    for (const { expression, summary } of alerts) {
+      expect(text).toContain(`  ${expression}\n`);
+      expect(text).toContain(summary);
+      expect(expression.includes('increase(')).toBe(expression.includes(' offset 15m'));
+    }
   });
 
   it('tells the limits at which it cuts a name, and the program refuses a path', () => {
