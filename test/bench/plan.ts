@@ -19,12 +19,12 @@ export interface Plan {
 
 export const FULL: Plan = {
   name: 'full',
-  seconds: 1.5,
-  warmUp: 0.3,
+  seconds: 0.75,
+  warmUp: 0.15,
   compiling: 4,
   processes: 6,
-  rounds: 12,
-  sideRounds: 3,
+  rounds: 24,
+  sideRounds: 6,
   starts: 11,
   swaps: 7,
 };
