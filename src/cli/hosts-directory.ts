@@ -27,14 +27,18 @@ export async function writeHosts(directory: string, files: readonly HostsFile[])
   }
 }
 
-/** The files below the folder that an earlier export wrote for hosts other than these. */
+/** The files below the folder that an earlier export wrote for hosts other than these. Throws `USAGE`. */
 export async function leftOverHosts(
   directory: string,
   files: readonly HostsFile[],
 ): Promise<string[]> {
   const written = new Set(files.map(({ host }) => host));
   const leftOver: string[] = [];
-  for (const host of (await readdir(directory)).filter((name) => !written.has(name)).sort()) {
+  const names = await readdir(directory).catch((error: unknown) => {
+    const message = `cannot look for hosts.toml of an earlier export: ${printable((error as Error).message)}`;
+    throw new RewriterError('USAGE', message, { cause: error });
+  });
+  for (const host of names.filter((name) => !written.has(name)).sort()) {
     const path = hostsPath(directory, host);
     const text = await readFile(path, 'utf8').catch(() => '');
     if (text.startsWith(WRITTEN_BY)) {

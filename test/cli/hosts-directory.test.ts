@@ -102,4 +102,8 @@ describe('leftOverHosts', () => {
       workspace.path('ghcr.io/hosts.toml'),
     ]);
   });
+
+  it('says that it cannot look into what is no folder', async () => {
+    await expect(leftOverHosts('package.json', [HUB])).rejects.toMatchObject({ code: 'USAGE' });
+  });
 });
