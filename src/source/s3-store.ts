@@ -97,6 +97,7 @@ export class S3Store {
       VersionId: versionId,
       ExpectedBucketOwner: this.#owner,
     });
+    const latest = rememberFailure(command, signal);
     let output: GetObjectCommandOutput;
     try {
       output = await this.#within(signal, this.#client.send(command, { abortSignal: signal }));
@@ -110,7 +111,8 @@ export class S3Store {
       if (statusOf(error) === 404 && !ELSE_MISSING.has(errorName(error))) {
         return { kind: 'missing' };
       }
-      throw signal.aborted ? timeoutError(location) : describeS3Error(error, location);
+      const failure = signal.aborted ? latest() : error;
+      throw failure === undefined ? timeoutError(location) : describeS3Error(failure, location);
     }
     const { Body, ContentLength, ContentEncoding, ETag, $metadata } = output;
     const body = Body as Readable;
@@ -145,6 +147,7 @@ export class S3Store {
       ExpectedBucketOwner: this.#owner,
       ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: quote(replaces) }),
     });
+    const latest = rememberFailure(command, signal);
     try {
       const { ETag, VersionId } = await this.#within(
         signal,
@@ -158,9 +161,10 @@ export class S3Store {
         return { kind: 'lost' };
       }
       const location = this.location(key);
-      throw signal.aborted
+      const failure = signal.aborted ? latest() : error;
+      throw failure === undefined
         ? unansweredError(location)
-        : describeS3Error(error, location, PUT_WORDS);
+        : describeS3Error(failure, location, PUT_WORDS);
     }
   }
 
@@ -192,6 +196,31 @@ export class S3Store {
       { name: 'boundErrors', step: 'deserialize', priority: 'low' },
     );
   }
+}
+
+/**
+ * Gives the error of the latest attempt; undefined while one is under way. The SDK tries again as late as the store
+ * asks it to (Retry-After), and at a deadline before that the store has answered all the same.
+ */
+function rememberFailure(
+  { middlewareStack }: Pick<GetObjectCommand, 'middlewareStack'>,
+  signal: AbortSignal,
+): () => unknown {
+  let latest: unknown;
+  middlewareStack.add(
+    (next) => async (request) => {
+      latest = undefined;
+      try {
+        return await next(request);
+      } catch (error) {
+        if (!signal.aborted) latest = error;
+        throw error;
+      }
+    },
+    // Low: within the attempts.
+    { step: 'finalizeRequest', priority: 'low' },
+  );
+  return () => latest;
 }
 
 function unansweredError(location: string): RewriterError {

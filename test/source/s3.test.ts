@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { CachedMap } from '../../src/source/cached-map.ts';
@@ -220,6 +221,29 @@ describe('a map in S3', () => {
     server.heal();
     expect(shown(await source.read(requestOf()))).toMatchObject({ text: MAP });
     await server.drained(1);
+  });
+
+  it.each([503, 429])(
+    'says what the store answers with HTTP %i, though it asks to wait longer than there is time',
+    async (status) => {
+      await using server = await FaultServer.start();
+      server.break({ ...S3_ERRORS.slowDown, status, retryAfter: 2 });
+      const signal = AbortSignal.timeout(SHORT);
+      const refusal = await refusalOf(sourceAt(server).read(requestOf({ signal })));
+      expect(refusal.code).toBe('MAP_SOURCE_FAILED');
+      expect(refusal.message).toContain(`SlowDown with HTTP ${status}`);
+    },
+  );
+
+  it('gives up at the deadline where the store answers no more after an error', async () => {
+    await using server = await FaultServer.start();
+    server.break({ kind: 'error-burst', count: 1 });
+    const signal = AbortSignal.timeout(2000);
+    const reading = refusalOf(sourceAt(server).read(requestOf({ signal })));
+    while (server.requests.length === 0) await turn();
+    server.break({ kind: 'stall-headers' });
+    expect((await reading).code).toBe('MAP_TIMEOUT');
+    expect(server.requests).toHaveLength(2);
   });
 
   it('outlives two errors in a row within one read', async () => {
@@ -700,6 +724,21 @@ describe('S3Store', () => {
     expect(await put('three', etag)).toEqual({ kind: 'lost' });
     server.break(S3_ERRORS.accessDenied);
     expect((await refusalOf(put('three', undefined))).code).toBe('MAP_ACCESS_DENIED');
+    store.close();
+  });
+
+  it('says what the store answers to a write, though it asks to wait longer than there is time', async () => {
+    await using server = await FaultServer.start();
+    const store = new S3Store('sdr-config', settingsOf({ endpoint: server.url }));
+    server.break({ ...S3_ERRORS.slowDown, retryAfter: 2 });
+    const put = {
+      key: 'image-map.json',
+      bytes: bytesOfText('{}'),
+      contentType: 'application/json',
+      replaces: undefined,
+      signal: AbortSignal.timeout(SHORT),
+    };
+    expect((await refusalOf(store.put(put))).code).toBe('MAP_SOURCE_FAILED');
     store.close();
   });
 

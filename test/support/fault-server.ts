@@ -40,6 +40,8 @@ export type StoreFault =
       readonly status: number;
       readonly code: string;
       readonly message?: string;
+      /** Seconds until it wants to be asked again. */
+      readonly retryAfter?: number;
     }
   /** A status and nothing else, as proxies and load balancers give it. */
   | { readonly kind: 'bare-status'; readonly status: number }
@@ -276,6 +278,7 @@ export class FaultServer implements AsyncDisposable {
         response.writeHead(304, { etag }).end();
         return true;
       case 'error':
+        if (fault.retryAfter !== undefined) response.setHeader('retry-after', fault.retryAfter);
         sendError(response, fault.status, fault.code, fault.message);
         return true;
       case 'bare-status':
