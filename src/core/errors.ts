@@ -128,7 +128,8 @@ export const ERROR_CODES = {
     remedy: 'Set `imageMap.s3.region`.',
   },
   MAP_UNREACHABLE: {
-    meaning: 'The store cannot be reached: no address, no connection, or it broke.',
+    meaning:
+      'The store cannot be reached: no address, no connection, a proxy that refuses one, or it broke.',
     remedy: 'Check the endpoint, the DNS of the pod, network policies and proxy variables.',
   },
   MAP_TLS_FAILED: {

@@ -197,6 +197,8 @@ export class HttpCaller {
         );
       case 'connection':
         return failed(`${url.host} cannot be reached (${fault.code})`, error);
+      case 'proxy':
+        return failed(`${url.host} cannot be reached: ${fault.message}`, error);
       case undefined:
         return failed(`${place(url)}: ${(error as Error).message}`, error);
     }

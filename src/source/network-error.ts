@@ -14,19 +14,22 @@ const TLS_CODE =
 
 /** What kind of error of the network it is, with the code that Node.js gives it. */
 export interface NetworkFault {
-  readonly kind: 'dns' | 'tls' | 'connection';
+  readonly kind: 'dns' | 'tls' | 'connection' | 'proxy';
   readonly code: string;
   readonly message: string;
 }
 
 /** Undefined where it is no error of the network. */
 export function networkFault(error: unknown): NetworkFault | undefined {
-  const { code, message } = errorWithCode(error);
+  const { code, message, statusCode } = errorWithCode(error);
   if (code === undefined) {
     return undefined;
   }
   if (DNS_CODES.has(code)) {
     return { kind: 'dns', code, message };
+  }
+  if (code === 'ERR_PROXY_TUNNEL') {
+    return { kind: 'proxy', code, message: proxyText(statusCode) };
   }
   if (TLS_CODE.test(code)) {
     return { kind: 'tls', code, message };
@@ -56,18 +59,37 @@ export function describeNetworkError(error: unknown, location: string): Rewriter
         `${location} cannot be reached (${fault.code}); check the endpoint, network policies and proxy variables`,
         { cause: error },
       );
+    case 'proxy':
+      return new RewriterError(
+        'MAP_UNREACHABLE',
+        `${location} cannot be reached through the proxy: ${fault.message}; check the proxy variables, with the user and password that HTTP 407 asks for, and what the proxy allows`,
+        { cause: error },
+      );
     case undefined:
       return undefined;
   }
 }
 
+function proxyText(status: number | undefined): string {
+  return status !== undefined && status > 0
+    ? `the proxy answered HTTP ${status}`
+    : 'the proxy closed the connection, or sent what is no answer';
+}
+
+interface CodedError {
+  readonly code?: string;
+  readonly message: string;
+  /** Of a proxy that opens no tunnel. */
+  readonly statusCode?: number | undefined;
+}
+
 /** The first error with a code along the chain of causes; a dual-stack connect has one for each address. */
-function errorWithCode(error: unknown): { readonly code?: string; readonly message: string } {
+function errorWithCode(error: unknown): CodedError {
   let at: unknown = error;
   for (let depth = 0; depth < 5 && at instanceof Error; depth += 1) {
-    const { code } = at as NodeJS.ErrnoException;
+    const { code, statusCode } = at as NodeJS.ErrnoException & { readonly statusCode?: number };
     if (typeof code === 'string') {
-      return { code, message: at.message };
+      return { code, message: at.message, statusCode };
     }
     at = at instanceof AggregateError ? at.errors[0] : at.cause;
   }

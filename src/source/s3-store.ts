@@ -393,6 +393,14 @@ function adviceFor(
   if (/region is missing/i.test(message) || status === 301) {
     return { code: 'MAP_REGION_WRONG', advice: 'set imageMap.s3.region' };
   }
+  if (status === 401) {
+    const advice = 'the credentials are not accepted; check how this pod gets them';
+    return { code: 'MAP_CREDENTIALS_REFUSED', advice };
+  }
+  if (status === 407) {
+    const advice = 'a proxy asks for a user and password; check the proxy variables';
+    return { code: 'MAP_UNREACHABLE', advice };
+  }
   if (status === 403) {
     return { code: 'MAP_ACCESS_DENIED', advice: permission };
   }

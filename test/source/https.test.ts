@@ -353,6 +353,21 @@ describe('a map on a web server', () => {
     expect(proxy.asked).toEqual(Array.from({ length: 2 }, () => 'CONNECT store.example:443'));
   });
 
+  it.each(['407 Proxy Authentication Required', '403 Forbidden', '503 Service Unavailable', ''])(
+    'cannot be reached through a proxy that answers %j',
+    async (answer) => {
+      await using proxy = await ForwardProxy.start(1);
+      proxy.refusal = answer;
+      const url = `https://store.example${PATH}${QUERY}`;
+      const env = { HTTPS_PROXY: proxy.url.replace('//', '//user:SECRETTOKEN@') };
+      const source = createHttpsSource(url, { caFile, headersFile: '', env });
+      const refusal = await refusalOf(source.read(requestOf()));
+      expect(refusal.code).toBe('MAP_UNREACHABLE');
+      expect(refusal.message).toContain('proxy variables');
+      expect(refusal.message).not.toContain('SECRETTOKEN');
+    },
+  );
+
   it('cannot be reached through a proxy that is gone', async () => {
     const proxy = await FaultServer.start();
     await proxy.refuse();

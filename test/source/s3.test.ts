@@ -181,6 +181,8 @@ describe('a map in S3', () => {
     ['MAP_ACCESS_DENIED', /kms:Decrypt/, S3_ERRORS.kmsDenied],
     ['MAP_ACCESS_DENIED', /kms:Decrypt/, S3_ERRORS.kmsDisabled],
     ['MAP_ACCESS_DENIED', /HTTP 403.*s3:GetObject/, { kind: 'bare-status', status: 403 }],
+    ['MAP_CREDENTIALS_REFUSED', /HTTP 401/, { kind: 'bare-status', status: 401 }],
+    ['MAP_UNREACHABLE', /HTTP 407.*proxy variables/, { kind: 'bare-status', status: 407 }],
     ['MAP_CREDENTIALS_REFUSED', /expired/, S3_ERRORS.expiredToken],
     ['MAP_CREDENTIALS_REFUSED', /AWS_ACCESS_KEY_ID/, S3_ERRORS.invalidAccessKey],
     ['MAP_CREDENTIALS_REFUSED', /secret key/, S3_ERRORS.wrongSecret],
@@ -227,7 +229,7 @@ describe('a map in S3', () => {
     'says what the store answers with HTTP %i, though it asks to wait longer than there is time',
     async (status) => {
       await using server = await FaultServer.start();
-      server.break({ ...S3_ERRORS.slowDown, status, retryAfter: 2 });
+      server.break({ ...S3_ERRORS.slowDown, status, retryAfter: 1 });
       const signal = AbortSignal.timeout(SHORT);
       const refusal = await refusalOf(sourceAt(server).read(requestOf({ signal })));
       expect(refusal.code).toBe('MAP_SOURCE_FAILED');
@@ -680,6 +682,23 @@ describe('a map in S3', () => {
     expect(httpProxy.asked).toHaveLength(2);
   });
 
+  it.each([
+    ['407 Proxy Authentication Required', 'HTTP 407'],
+    ['403 Forbidden', 'HTTP 403'],
+    ['503 Service Unavailable', 'HTTP 503'],
+    ['', 'closed the connection'],
+  ])('cannot be reached through a proxy that answers %j', async (answer, said) => {
+    await using proxy = await ForwardProxy.start(1);
+    proxy.refusal = answer;
+    const env = { HTTPS_PROXY: proxy.url };
+    const endpoint = 'https://store.example';
+    const source = createS3Source(URL_OF_MAP, settingsOf({ endpoint, env }));
+    const refusal = await refusalOf(source.read(requestOf()));
+    expect(refusal.code).toBe('MAP_UNREACHABLE');
+    expect(refusal.message).toContain(said);
+    expect(refusal.message).toContain('proxy variables');
+  });
+
   it('cannot be reached through a proxy that is gone', async () => {
     const proxy = await FaultServer.start();
     await proxy.refuse();
@@ -730,7 +749,7 @@ describe('S3Store', () => {
   it('says what the store answers to a write, though it asks to wait longer than there is time', async () => {
     await using server = await FaultServer.start();
     const store = new S3Store('sdr-config', settingsOf({ endpoint: server.url }));
-    server.break({ ...S3_ERRORS.slowDown, retryAfter: 2 });
+    server.break({ ...S3_ERRORS.slowDown, retryAfter: 1 });
     const put = {
       key: 'image-map.json',
       bytes: bytesOfText('{}'),

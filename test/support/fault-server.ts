@@ -409,6 +409,8 @@ export class ForwardProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   /** `CONNECT host:port` and `GET http://host/path`. */
   readonly asked: string[] = [];
+  /** What it answers in place of a tunnel, such as `407 Who are you`; nothing where it is empty. */
+  refusal: string | undefined;
 
   private constructor(targetPort: number) {
     this.#server = createHttpServer((request, response) => {
@@ -426,6 +428,10 @@ export class ForwardProxy implements AsyncDisposable {
     });
     this.#server.on('connect', (request: IncomingMessage, socket: Socket) => {
       this.asked.push(`CONNECT ${request.url ?? ''}`);
+      if (this.refusal !== undefined) {
+        socket.end(this.refusal && `HTTP/1.1 ${this.refusal}\r\n\r\n`);
+        return;
+      }
       const tunnel = connect(targetPort, '127.0.0.1', () => {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
         tunnel.pipe(socket).pipe(tunnel);
