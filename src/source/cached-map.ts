@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../clock.ts';
 import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap, type MapFaults } from '../core/image-map.ts';
@@ -151,7 +150,7 @@ export class CachedMap {
     await this.#cacheTried;
     if (this.#current !== undefined) {
       // To load the client of a source can take 90 ms at once, in which nobody learns that this one is ready.
-      await sleep(FIRST_READ_PAUSE);
+      await new Promise<void>((resolve) => this.#clock.after(FIRST_READ_PAUSE, resolve));
     }
     // Whoever stopped or reconfigured it meanwhile has taken care of that.
     if (generation === this.#generation) {

@@ -96,8 +96,10 @@ async function readUntilSigned(
   const signed = readKeys !== undefined;
   for (let attempt = 0; attempt <= SIGNATURE_RETRIES; attempt += 1) {
     if (attempt > 0) {
-      await sleep(SIGNATURE_PAUSE);
+      await sleep(SIGNATURE_PAUSE, undefined, { signal });
     }
+    // Nobody wants the map any more.
+    signal.throwIfAborted();
     const reading = await source.read({ etag, maxBytes, signal, signed });
     if (reading.kind === 'unchanged' && !namesVersion(etag)) {
       throw unaskedError(location);

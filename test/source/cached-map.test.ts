@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Clock } from '../../src/clock.ts';
 import { RewriterError } from '../../src/core/errors.ts';
@@ -23,7 +23,13 @@ import { Workspace } from '../support/workspace.ts';
 const LOCATION = 's3://sdr-config/image-map.json';
 const MINUTE = 60_000;
 const START = 1_700_000_000_000;
+/** Milliseconds from a signature that does not fit to the next read, and some more. */
+const SIGNATURE_PAUSE = 700;
 
+/** Milliseconds of pauses that only let others go first. */
+const SHORT_PAUSE = 100;
+
+/** Time stands still until `ring` or `pass`; short pauses are over by themselves. */
 class FakeClock implements Clock {
   #now = START;
   #next: { readonly at: number; readonly run: () => void } | undefined;
@@ -33,6 +39,10 @@ class FakeClock implements Clock {
   }
 
   after(milliseconds: number, run: () => void): () => void {
+    if (milliseconds <= SHORT_PAUSE) {
+      const pause = setImmediate(run);
+      return () => clearImmediate(pause);
+    }
     const timer = { at: this.#now + milliseconds, run };
     this.#next = timer;
     return () => {
@@ -1396,6 +1406,27 @@ describe('a signed map', () => {
     await ringAndRead(bench);
     expect(bench.told.slice(1)).toEqual(['loaded 2 from source +0 -0 ~0']);
     expect(source.requests).toHaveLength(3);
+  });
+
+  it.each([
+    ['its time is over', 40, () => undefined],
+    ['it is stopped', 60_000, ({ map }: Bench) => map.stop()],
+    [
+      'it is configured anew',
+      60_000,
+      ({ map }: Bench) => void map.reconfigure(new FakeSource().put(documentOf(3)), settingsOf()),
+    ],
+  ])('is asked for no more where %s while its signature is waited for', async (...row) => {
+    const [, timeout, end] = row;
+    const bench = benchOf({ ...keysOf(key.publicKey), timeout });
+    bench.source.put(documentOf(1));
+    const read = bench.map.refresh();
+    while (bench.source.requests.length === 0) await turn();
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    end(bench);
+    await read;
+    await sleep(SIGNATURE_PAUSE);
+    expect(bench.source.requests).toHaveLength(1);
   });
 
   it('is used without a pause where the signature was written first, beside the one before', async () => {
