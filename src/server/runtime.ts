@@ -1,17 +1,17 @@
+import { type Clock, systemClock } from '../clock.ts';
 import { checkConfig, policySettings } from '../config/config.ts';
 import { idleSettings } from '../config/relations.ts';
 import type { Config, ImageMapConfig } from '../config/schema.ts';
 import { RewriterError } from '../core/errors.ts';
-import { successorSteps } from '../core/map-guard.ts';
 import { createPolicy, type Policy } from '../core/policy.ts';
 import type { EventLog } from '../log.ts';
 import { forgetMap, type Metrics } from '../metrics.ts';
-import { mapError } from '../core/map-error.ts';
 import { CachedMap, type MapObserver } from '../source/cached-map.ts';
 import { mapSettings } from '../source/map-settings.ts';
-import { BESIDE_REVIEWS, runInSlices } from '../source/slices.ts';
-import { type MapSource, placeOf } from '../source/source.ts';
+import type { MapSource } from '../source/source.ts';
+import { sourceBeside } from './map-hold.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { ReadAgain } from './read-again.ts';
 
 const LOGGED_FAULTS = 10;
 
@@ -21,6 +21,18 @@ export interface RuntimeOptions {
   readonly createSource: (settings: ImageMapConfig) => MapSource;
   readonly log: EventLog;
   readonly metrics: Metrics;
+  readonly clock?: Clock;
+}
+
+/** What the map in use has is forbidden by an edit, and nothing else is wrong with that. */
+const HELD_BY_MAP = 'MAP_TARGET_FORBIDDEN';
+
+interface Refusal {
+  readonly error: RewriterError;
+  /** Undefined where it could not be read. */
+  readonly text: string | undefined;
+  /** How many maps had been read when it was looked at. */
+  readonly mapsRead: number;
 }
 
 /**
@@ -37,7 +49,13 @@ export class Runtime {
   #source: MapSource | undefined;
   #policy: Policy | undefined;
   #map: CachedMap | undefined;
-  #configError: RewriterError | undefined;
+  #refusal: Refusal | undefined;
+  /** Whether somebody else than the runtime itself wants the file to be read. */
+  #isAsked = false;
+  /** How many maps were read and taken into use, or refused. */
+  #mapsRead = 0;
+  readonly #again: ReadAgain;
+  readonly #stopped = new AbortController();
 
   private constructor(options: RuntimeOptions, text: string, config: Config) {
     this.#options = options;
@@ -45,6 +63,7 @@ export class Runtime {
     this.#config = config;
     this.#fixed = fixedPart(config);
     this.#source = openSource(options, config);
+    this.#again = new ReadAgain(() => void this.#readAgain(), options.clock ?? systemClock);
   }
 
   /** Reads the configuration; throws a `RewriterError` with every fault if it cannot be used. */
@@ -68,7 +87,7 @@ export class Runtime {
 
   /** Why the latest edit of the configuration was refused. */
   get configError(): RewriterError | undefined {
-    return this.#configError;
+    return this.#refusal?.error;
   }
 
   /** Puts the configuration into use; resolves after the first read of the map, whatever it brought. */
@@ -77,73 +96,103 @@ export class Runtime {
   }
 
   stop(): void {
+    this.#stopped.abort();
+    this.#again.stop();
     this.#map?.stop();
   }
 
   /** Reads the configuration again and takes it into use if it is good and new. Never rejects. */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    this.#isAsked = true;
+    return this.#readAgain();
+  }
+
+  /** As `reload`, by itself: a refusal is told only where it is not the one before. */
+  async #readAgain(): Promise<void> {
     const change = await this.#takeFile();
     await change?.applied;
   }
 
   /** Takes what the file says by now; its map may take a while, in which the file may change again. */
   readonly #takeFile = oneAtATime(async (): Promise<{ applied: Promise<void> } | undefined> => {
-    const { path, log, metrics } = this.#options;
+    const { path, log } = this.#options;
+    const [isAsked, mapsRead] = [this.#isAsked, this.#mapsRead];
+    this.#isAsked = false;
+    let text: string | undefined;
     try {
-      const text = await this.#options.readConfig();
-      if (text === this.#configText && this.#configError === undefined) {
+      text = await this.#options.readConfig();
+      if (text === this.#configText && this.#refusal === undefined) {
         return undefined;
       }
       const next = checkConfig(text, path);
       // Before anything is replaced: a source that cannot be opened is a bad edit, too.
-      const source = openSource(this.#options, next);
-      await this.#holdAgainstMapInUse(next, source);
+      this.#source = await this.#openBesideMapInUse(next);
       this.#configText = text;
       this.#config = next;
-      this.#source = source;
-      this.#configError = undefined;
+      this.#refusal = undefined;
+      this.#again.stop();
       if (fixedPart(next) !== this.#fixed) {
         log.write('warn', 'config.restart-needed', { path });
       }
     } catch (error) {
-      const refusal = asConfigError(error);
-      this.#configError = refusal;
-      metrics.configLoads.inc({ result: 'rejected' });
-      const { code, message, faults } = refusal;
-      log.write('error', 'config.rejected', { path, code, error: message, faults });
+      this.#refuse({ error: asConfigError(error), text, mapsRead }, isAsked);
       return undefined;
     }
     return { applied: this.#apply() };
   });
 
-  /**
-   * An edit that forbids what the map in use has would not change what is rewritten: a map stays in use until a
-   * good one takes its place. So it is refused, unless it names another place for that one. Throws
-   * `MAP_TARGET_FORBIDDEN`.
-   */
-  async #holdAgainstMapInUse(next: Config, source: MapSource | undefined): Promise<void> {
-    const loaded = this.#map?.current;
-    if (loaded === undefined || source === undefined) {
-      return;
+  #refuse(refusal: Refusal, isAsked: boolean): void {
+    const { path, log, metrics } = this.#options;
+    const { code, message, faults, cause } = refusal.error;
+    const before = this.#refusal;
+    this.#refusal = refusal;
+    if (isAsked || before?.text !== refusal.text || before?.error.code !== code) {
+      metrics.configLoads.inc({ result: 'rejected' });
+      log.write('error', 'config.rejected', { path, code, error: message, faults });
     }
-    // Some know their place only then; what cannot be read now is told when the map is read.
-    await source.prepare?.().catch(() => undefined);
-    if (loaded.place !== placeOf(source)) {
-      return;
+    const isHeld = code === HELD_BY_MAP;
+    if (isHeld && cause !== undefined) {
+      this.#again.failed();
+    } else {
+      this.#again.stop();
     }
-    const guards = { ...mapSettings(next), allowRollback: true, maxShrink: 1 };
-    const faults = await runInSlices(
-      successorSteps(loaded.rules, undefined, guards),
-      BESIDE_REVIEWS,
-    );
-    if (faults.length > 0) {
+    if (isHeld) {
+      this.#retryHeld();
+    }
+  }
+
+  /** What the map in use forbade may be good by now, or beside what was read in its place. */
+  #retryHeld(): void {
+    const { error, mapsRead } = this.#refusal ?? {};
+    if (error?.code === HELD_BY_MAP && mapsRead !== this.#mapsRead) {
+      void this.#readAgain();
+    }
+  }
+
+  #noteMapRead(): void {
+    this.#mapsRead += 1;
+    this.#retryHeld();
+  }
+
+  /** Throws `MAP_TARGET_FORBIDDEN`. */
+  async #openBesideMapInUse(config: Config): Promise<MapSource | undefined> {
+    const source = openSource(this.#options, config);
+    if (source === undefined) {
+      return undefined;
+    }
+    const next = { source, settings: mapSettings(config), abandoned: this.#stopped.signal };
+    try {
+      for (;;) {
+        const loaded = this.#map?.current;
+        const usable = loaded === undefined ? source : await sourceBeside(loaded, next);
+        // Another map may have come meanwhile.
+        if (loaded === this.#map?.current) {
+          return usable;
+        }
+      }
+    } catch (error) {
       source.close?.();
-      const { message, code } = mapError(faults, loaded.identity.location);
-      throw new RewriterError(
-        code,
-        `allowedTargets forbids what is in use: ${message}; publish a map without such targets first`,
-        { faults: faults.slice(0, LOGGED_FAULTS) },
-      );
+      throw error;
     }
   }
 
@@ -219,6 +268,7 @@ export class Runtime {
             unknownKeys: rules.unknownKeys.slice(0, LOGGED_FAULTS),
           }),
         });
+        this.#noteMapRead();
       },
       unchanged: () => {
         metrics.mapLoads.inc({ result: 'unchanged' });
@@ -232,6 +282,7 @@ export class Runtime {
           error: message,
           faults: faults.slice(0, LOGGED_FAULTS),
         });
+        this.#noteMapRead();
       },
       cacheFailed: ({ message }) => {
         log.write('warn', 'map.cache-failed', { location: this.#map?.location, error: message });

@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { Clock } from '../../src/clock.ts';
+import { RewriterError } from '../../src/core/errors.ts';
 import { createEventLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { Runtime, type RuntimeOptions } from '../../src/server/runtime.ts';
@@ -16,9 +18,31 @@ server: {port: ${port}}
 }
 
 let events: string[] = [];
+let awaited: { readonly event: string; readonly resolve: () => void } | undefined;
+/** What is to run after a pause, by its milliseconds. */
+let timers: { readonly pause: number; readonly run: () => void }[] = [];
 beforeEach(() => {
   events = [];
+  timers = [];
 });
+
+const clock: Clock = {
+  now: () => 0,
+  after(pause, run) {
+    const timer = { pause, run };
+    timers.push(timer);
+    return () => {
+      timers = timers.filter((each) => each !== timer);
+    };
+  },
+};
+
+/** Resolves when that event is logged next. */
+function told(event: string): Promise<void> {
+  return new Promise((resolve) => {
+    awaited = { event, resolve };
+  });
+}
 
 /** A runtime whose file is read by `readConfig`. */
 function start(
@@ -29,7 +53,9 @@ function start(
 ): Promise<Runtime> {
   const stream = {
     write: (line: string) => {
-      events.push((JSON.parse(line) as { event: string }).event);
+      const { event } = JSON.parse(line) as { event: string };
+      events.push(event);
+      if (event === awaited?.event) awaited.resolve();
     },
   };
   return Runtime.create({
@@ -38,6 +64,7 @@ function start(
     createSource,
     log: createEventLog('info', { stream }),
     metrics: createMetrics(),
+    clock,
   });
 }
 
@@ -150,6 +177,136 @@ describe('allowedTargets that become narrower than the map in use', () => {
     await runtime.reload();
     expect(runtime.configError).toBeUndefined();
     expect(targetOf(runtime)).toBe('20.example/a:1');
+    runtime.stop();
+  });
+});
+
+describe('allowedTargets and a map that fit each other, and not what is in use', () => {
+  const OLD = 'old.example';
+  const NEW = 'new.example';
+  let text: string;
+  let target: string;
+  let serial: number;
+  let reads: number;
+  let outage: RewriterError | undefined;
+
+  const allow = (allowed: string): void => {
+    text = `apiVersion: sdr-image-rewriter/v1\nprocurement: map\nallowedTargets: [${allowed}]\nimageMap: {url: "s3://maps/one.json"}\n`;
+  };
+  const publish = (to: string): void => {
+    target = to;
+    serial += 1;
+  };
+  const source: MapSource = {
+    location: 's3://maps/one.json',
+    read() {
+      reads += 1;
+      if (outage !== undefined) return Promise.reject(outage);
+      const images = [{ source: 'docker.io/atlanhq/a:1', target: `${target}/a:1` }];
+      const bytes = bytesOf({ apiVersion: 'sdr-image-map/v1', serial, images });
+      return Promise.resolve({
+        kind: 'changed',
+        bytes,
+        etag: String(serial),
+        signature: undefined,
+      });
+    },
+  };
+
+  /** A runtime that has a map to the old targets in use. */
+  async function startWith(allowed: string): Promise<Runtime> {
+    [serial, reads, outage] = [0, 0, undefined];
+    allow(allowed);
+    publish(OLD);
+    const runtime = await start(
+      () => Promise.resolve(text),
+      () => source,
+    );
+    await runtime.start();
+    events = [];
+    return runtime;
+  }
+
+  it('come into use when the map is published after the edit', async () => {
+    const runtime = await startWith('');
+    allow(NEW);
+    await runtime.reload();
+    expect(events).toEqual(['config.rejected']);
+    const loaded = told('config.loaded');
+    publish(NEW);
+    await runtime.map?.refreshAnew();
+    await loaded;
+    expect(runtime.configError).toBeUndefined();
+    runtime.stop();
+  });
+
+  it('come into use when the edit alone would allow the map that is published after it', async () => {
+    const runtime = await startWith(OLD);
+    allow(NEW);
+    await runtime.reload();
+    const loaded = told('map.loaded');
+    publish(NEW);
+    await runtime.map?.refreshAnew();
+    await loaded;
+    expect(events).toEqual(['config.rejected', 'map.rejected', 'config.loaded', 'map.loaded']);
+    expect(targetOf(runtime)).toBe(`${NEW}/a:1`);
+    runtime.stop();
+  });
+
+  it('come into use when the edit alone allows the map that was published before it', async () => {
+    const runtime = await startWith(OLD);
+    publish(NEW);
+    await runtime.map?.refreshAnew();
+    const before = reads;
+    allow(NEW);
+    await runtime.reload();
+    expect(events).toEqual(['map.rejected', 'config.loaded', 'map.loaded']);
+    expect(targetOf(runtime)).toBe(`${NEW}/a:1`);
+    // What was held against the edit is what is loaded.
+    expect(reads - before).toBe(1);
+    runtime.stop();
+  });
+
+  it('are not told of anew by maps that do not fit the edit either', async () => {
+    const runtime = await startWith('');
+    allow(NEW);
+    await runtime.reload();
+    for (const other of ['other.example', 'another.example']) {
+      publish(other);
+      await runtime.map?.refreshAnew();
+    }
+    const loaded = told('config.loaded');
+    publish(NEW);
+    await runtime.map?.refreshAnew();
+    await loaded;
+    expect(events.filter((event) => event === 'config.rejected')).toHaveLength(1);
+    runtime.stop();
+  });
+
+  it('are tried again after a pause while the place of the map cannot be read', async () => {
+    const runtime = await startWith(OLD);
+    publish(NEW);
+    await runtime.map?.refreshAnew();
+    outage = new RewriterError('MAP_UNREACHABLE', 'gone');
+    allow(NEW);
+    await runtime.reload();
+    expect(runtime.configError?.code).toBe('MAP_TARGET_FORBIDDEN');
+    outage = undefined;
+    const loaded = told('map.loaded');
+    for (const { run } of timers) run();
+    await loaded;
+    expect(events).toEqual(['map.rejected', 'config.rejected', 'config.loaded', 'map.loaded']);
+    expect(targetOf(runtime)).toBe(`${NEW}/a:1`);
+    runtime.stop();
+    expect(timers).toEqual([]);
+  });
+
+  it('leave no attempt behind where the map at the place is known not to fit', async () => {
+    const runtime = await startWith('');
+    allow(NEW);
+    await runtime.reload();
+    expect(timers).toEqual([]);
+    expect(reads).toBe(2);
     runtime.stop();
   });
 });
