@@ -6,9 +6,9 @@ import { RewriterError } from '../core/errors.ts';
 import type { Cluster, ClusterNames } from '../kube/cluster.ts';
 import type { SelfManagedCertificate } from '../kube/self-managed-certificate.ts';
 import type { EventLog } from '../log.ts';
-import { systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { watchFiles } from '../files/watch-file.ts';
-import { oneAtATime } from './one-at-a-time.ts';
+import { CertificateReload } from './certificate-reload.ts';
 import { checkCertificate, loadCertificate, readClientCA, type ServingCertificate } from './tls.ts';
 
 type TlsConfig = Config['server']['tls'];
@@ -25,7 +25,11 @@ export interface CertificateSource {
 }
 
 /** Certificate and key in files, such as a mounted Secret that cert-manager renews. */
-export function fileCertificates(tls: TlsConfig, log: EventLog): CertificateSource {
+export function fileCertificates(
+  tls: TlsConfig,
+  log: EventLog,
+  clock: Clock = systemClock,
+): CertificateSource {
   const { certFile, keyFile, clientCAFile } = tls;
   if (certFile === '' || keyFile === '') {
     throw new RewriterError(
@@ -33,19 +37,24 @@ export function fileCertificates(tls: TlsConfig, log: EventLog): CertificateSour
       'server.tls.certFile and server.tls.keyFile are missing; set both, or call serve with --self-signed for a trial',
     );
   }
+  let onNext: ((certificate: ServingCertificate) => void) | undefined;
+  const reload = new CertificateReload({
+    load: async () => onNext?.(await loadCertificate(tls)),
+    onRefusal: (error) => logRefusal(log, error),
+    clock,
+  });
   let stopWatching: (() => void) | undefined;
   return {
     first: () => loadCertificate(tls),
     watch(onChange) {
+      onNext = onChange;
       const files = [certFile, keyFile, ...(clientCAFile === '' ? [] : [clientCAFile])];
-      const load = oneAtATime(() =>
-        loadCertificate(tls).then(onChange, (error: unknown) => logRefusal(log, error)),
-      );
-      stopWatching = watchFiles(files, () => void load());
+      stopWatching = watchFiles(files, () => reload.ask());
     },
     isTrusted: () => true,
     stop() {
       stopWatching?.();
+      reload.stop();
       return Promise.resolve();
     },
   };
@@ -67,15 +76,16 @@ export function selfManagedCertificates(
   let keeper: SelfManagedCertificate | undefined;
   let stopWatching: (() => void) | undefined;
   /** What was issued last, with the authority for clients as it is now. */
-  const serveIssued = oneAtATime(async (): Promise<void> => {
+  const serveIssued = async (): Promise<void> => {
     if (issued === undefined) return;
-    try {
-      const clientCA = await readClientCA(clientCAFile);
-      latest = checkCertificate(issued.cert, issued.key, minVersion, clientCA);
-      onNext(latest);
-    } catch (error) {
-      logRefusal(log, error);
-    }
+    const clientCA = await readClientCA(clientCAFile);
+    latest = checkCertificate(issued.cert, issued.key, minVersion, clientCA);
+    onNext(latest);
+  };
+  const reload = new CertificateReload({
+    load: serveIssued,
+    onRefusal: (error) => logRefusal(log, error),
+    clock: systemClock,
   });
   const start = async (): Promise<void> => {
     const [{ SelfManagedCertificate: Keeper }, cluster] = await Promise.all([
@@ -91,7 +101,7 @@ export function selfManagedCertificates(
       observer: {
         issued: (pair) => {
           issued = pair;
-          void serveIssued();
+          reload.ask();
         },
         changed: (what) => log.write('info', 'tls.managed', { changed: what }),
         failed: (error) => logRefusal(log, error),
@@ -110,12 +120,13 @@ export function selfManagedCertificates(
       // Between the first one and this call there may have been another.
       if (latest !== undefined) onChange(latest);
       if (clientCAFile !== '') {
-        stopWatching = watchFiles([clientCAFile], () => void serveIssued());
+        stopWatching = watchFiles([clientCAFile], () => reload.ask());
       }
     },
     isTrusted: () => keeper?.isPublished ?? false,
     stop() {
       stopWatching?.();
+      reload.stop();
       keeper?.stop();
       return Promise.resolve();
     },

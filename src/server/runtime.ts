@@ -151,7 +151,7 @@ export class Runtime {
       log.write('error', 'config.rejected', { path, code, error: message, faults });
     }
     const isHeld = code === HELD_BY_MAP;
-    if (isHeld && cause !== undefined) {
+    if (code === 'CONFIG_UNREADABLE' || (isHeld && cause !== undefined)) {
       this.#again.failed();
     } else {
       this.#again.stop();

@@ -1,10 +1,19 @@
+import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { parseConfig } from '../../src/config/config.ts';
-import { type CertificateSource, selfManagedCertificates } from '../../src/server/certificates.ts';
+import type { Config } from '../../src/config/schema.ts';
+import type { Clock } from '../../src/clock.ts';
+import {
+  type CertificateSource,
+  fileCertificates,
+  selfManagedCertificates,
+} from '../../src/server/certificates.ts';
 import type { ServingCertificate } from '../../src/server/tls.ts';
-import { createAuthority } from '../support/certificates.ts';
+import { createAuthority, type Issued } from '../support/certificates.ts';
+import { recordLog } from '../support/events.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
+import type { LogLine } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
 
 const FILE = 'client-ca.crt';
@@ -15,6 +24,77 @@ const SILENT = {
 };
 
 let source: CertificateSource | undefined;
+
+/** A clock that stands still, and tells of each pause that is asked for. */
+class PauseClock implements Clock {
+  time = Date.now();
+  #timer: { readonly pause: number; readonly run: () => void } | undefined;
+  #wake: (() => void) | undefined;
+
+  now(): number {
+    return this.time;
+  }
+
+  after(pause: number, run: () => void): () => void {
+    this.#timer = { pause, run };
+    this.#wake?.();
+    return () => {
+      this.#timer = undefined;
+    };
+  }
+
+  /** Resolves with the length of the next pause, after which it can be let pass. */
+  async pause(): Promise<{ readonly pause: number; readonly run: () => void }> {
+    while (this.#timer === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const timer = this.#timer;
+    this.#timer = undefined;
+    return timer;
+  }
+}
+
+interface Files {
+  readonly clock: PauseClock;
+  readonly lines: readonly LogLine[];
+  readonly certificates: CertificateSource;
+  /** Resolves with the next certificate that the source calls back with. */
+  readonly next: () => Promise<ServingCertificate>;
+  readonly watch: () => void;
+}
+
+/** Certificates in the files `tls.crt` and `tls.key` of a folder. */
+function openFiles(workspace: Workspace): Files {
+  const { log, lines } = recordLog();
+  const clock = new PauseClock();
+  const tls: Config['server']['tls'] = {
+    certFile: workspace.path('tls.crt'),
+    keyFile: workspace.path('tls.key'),
+    minVersion: 'TLSv1.2',
+    clientCAFile: '',
+    clientSubjects: [],
+  };
+  const certificates = fileCertificates(tls, log, clock);
+  source = certificates;
+  let waiting: ((certificate: ServingCertificate) => void) | undefined;
+  return {
+    clock,
+    lines,
+    certificates,
+    next: () =>
+      new Promise((resolve) => {
+        waiting = resolve;
+      }),
+    watch: () => certificates.watch((certificate) => waiting?.(certificate)),
+  };
+}
+
+async function writePair(workspace: Workspace, { cert, key }: Issued): Promise<void> {
+  await workspace.write('tls.crt', cert);
+  await workspace.write('tls.key', key);
+}
 
 afterEach(() => source?.stop());
 
@@ -34,6 +114,29 @@ function open(workspace: Workspace): CertificateSource {
   );
   return source;
 }
+
+describe('a certificate in files', () => {
+  it('is read again after pauses that grow, and told of once, while a file cannot be read', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    const [old, renewed] = [await authority.issue('old'), await authority.issue('renewed')];
+    await writePair(workspace, old);
+    const { clock, lines, certificates, next, watch } = openFiles(workspace);
+    const { fingerprint } = await certificates.first();
+    watch();
+    // The watch tells of it; from then on nothing changes for it to tell of.
+    await rm(workspace.path('tls.key'));
+    const first = await clock.pause();
+    first.run();
+    const second = await clock.pause();
+    expect([first.pause, second.pause]).toEqual([2000, 4000]);
+    expect(lines).toMatchObject([{ event: 'tls.rejected', code: 'TLS_UNREADABLE' }]);
+    await writePair(workspace, renewed);
+    const served = next();
+    second.run();
+    expect((await served).fingerprint).not.toBe(fingerprint);
+  });
+});
 
 describe('a self-managed certificate', () => {
   it('is served with the next authority for clients when their file changes', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Clock } from '../../src/clock.ts';
 import { RewriterError } from '../../src/core/errors.ts';
@@ -68,6 +69,11 @@ function start(
   });
 }
 
+/** Resolves when what the runtime does by itself, without any I/O, is done. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+}
+
 function targetOf(runtime: Runtime): unknown {
   const decision = runtime.policy?.decide('docker.io/atlanhq/a:1');
   return decision?.outcome === 'rewritten' ? decision.target : decision;
@@ -102,6 +108,57 @@ describe('a configuration that changes while it is read', () => {
     text = configOf('two.example');
     await Promise.all([runtime.reload(), runtime.reload(), runtime.reload()]);
     expect(events).toEqual(['config.loaded', 'config.loaded']);
+  });
+});
+
+describe('a configuration that cannot be read for a while', () => {
+  let text: string;
+  let failure: RewriterError | undefined;
+  const unreadable = (why: string): RewriterError => new RewriterError('CONFIG_UNREADABLE', why);
+
+  async function startReadable(): Promise<Runtime> {
+    [text, failure] = [configOf('one.example'), undefined];
+    const runtime = await start(() =>
+      failure === undefined ? Promise.resolve(text) : Promise.reject(failure),
+    );
+    await runtime.start();
+    events = [];
+    return runtime;
+  }
+
+  /** Lets the pause pass, and resolves when the file was read again. */
+  async function pass(): Promise<number | undefined> {
+    const [timer] = timers.splice(0);
+    timer?.run();
+    await settled();
+    return timer?.pause;
+  }
+
+  it('is read again after pauses that grow, and told of once, until it is taken into use', async () => {
+    const runtime = await startReadable();
+    failure = unreadable('EMFILE');
+    text = configOf('two.example');
+    await runtime.reload();
+    expect(await pass()).toBe(2000);
+    failure = unreadable('EIO');
+    expect(await pass()).toBe(4000);
+    expect(runtime.configError?.message).toBe('EIO');
+    failure = undefined;
+    expect(await pass()).toBe(8000);
+    expect(events).toEqual(['config.rejected', 'config.loaded']);
+    expect(targetOf(runtime)).toBe('two.example/atlanhq/a:1');
+    expect(timers).toEqual([]);
+  });
+
+  it('is told of anew where it can be read and is faulty, and then left until it changes', async () => {
+    const runtime = await startReadable();
+    failure = unreadable('ESTALE');
+    await runtime.reload();
+    failure = undefined;
+    text = 'procurement: nonsense\n';
+    await pass();
+    expect(events).toEqual(['config.rejected', 'config.rejected']);
+    expect(timers).toEqual([]);
   });
 });
 
