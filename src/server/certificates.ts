@@ -50,6 +50,8 @@ export function fileCertificates(
       onNext = onChange;
       const files = [certFile, keyFile, ...(clientCAFile === '' ? [] : [clientCAFile])];
       stopWatching = watchFiles(files, () => reload.ask());
+      // They may have changed since the first one, when nobody watched.
+      reload.ask();
     },
     isTrusted: () => true,
     stop() {
@@ -121,6 +123,7 @@ export function selfManagedCertificates(
       if (latest !== undefined) onChange(latest);
       if (clientCAFile !== '') {
         stopWatching = watchFiles([clientCAFile], () => reload.ask());
+        reload.ask();
       }
     },
     isTrusted: () => keeper?.isPublished ?? false,

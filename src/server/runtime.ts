@@ -90,9 +90,14 @@ export class Runtime {
     return this.#refusal?.error;
   }
 
-  /** Puts the configuration into use; resolves after the first read of the map, whatever it brought. */
-  start(): Promise<void> {
-    return this.#apply();
+  /**
+   * Puts the configuration into use; resolves after the first read of the map, whatever it brought. Call it when the
+   * file is watched: an edit between `create` and the watch is taken into use as well.
+   */
+  async start(): Promise<void> {
+    const applied = this.#apply();
+    await this.reload();
+    await applied;
   }
 
   stop(): void {

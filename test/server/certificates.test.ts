@@ -116,6 +116,19 @@ function open(workspace: Workspace): CertificateSource {
 }
 
 describe('a certificate in files', () => {
+  it('is served as it is by the time that the files are watched', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    await writePair(workspace, await authority.issue('old'));
+    const { certificates, next, watch } = openFiles(workspace);
+    await certificates.first();
+    const renewed = await authority.issue('renewed');
+    await writePair(workspace, renewed);
+    const served = next();
+    watch();
+    expect((await served).context.cert).toBe(renewed.cert);
+  });
+
   it('is read again after pauses that grow, and told of once, while a file cannot be read', async () => {
     await using workspace = await Workspace.create();
     const authority = await createAuthority();
@@ -123,9 +136,9 @@ describe('a certificate in files', () => {
     await writePair(workspace, old);
     const { clock, lines, certificates, next, watch } = openFiles(workspace);
     const { fingerprint } = await certificates.first();
-    watch();
-    // The watch tells of it; from then on nothing changes for it to tell of.
     await rm(workspace.path('tls.key'));
+    // From then on nothing changes that the watch could tell of.
+    watch();
     const first = await clock.pause();
     first.run();
     const second = await clock.pause();
@@ -139,6 +152,23 @@ describe('a certificate in files', () => {
 });
 
 describe('a self-managed certificate', () => {
+  it('is served with the authority for clients as it is by the time that its file is watched', async () => {
+    await using workspace = await Workspace.create();
+    const [old, next] = [await createAuthority('old'), await createAuthority('next')];
+    await workspace.write(FILE, old.cert);
+    const certificates = open(workspace);
+    await certificates.first();
+    await workspace.write(FILE, next.cert);
+    const authorities: unknown[] = [];
+    await new Promise<void>((resolve) => {
+      certificates.watch(({ context }) => {
+        authorities.push(context.ca);
+        if (context.ca === next.cert) resolve();
+      });
+    });
+    expect(authorities).toEqual([old.cert, next.cert]);
+  });
+
   it('is served with the next authority for clients when their file changes', async () => {
     await using workspace = await Workspace.create();
     const [old, next] = [await createAuthority('old'), await createAuthority('next')];

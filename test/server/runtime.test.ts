@@ -111,6 +111,26 @@ describe('a configuration that changes while it is read', () => {
   });
 });
 
+describe('a configuration that changes between its first read and the start', () => {
+  it('is in use as it is by then', async () => {
+    let text = configOf('one.example');
+    const runtime = await start(() => Promise.resolve(text));
+    text = configOf('two.example');
+    await runtime.start();
+    expect(targetOf(runtime)).toBe('two.example/atlanhq/a:1');
+    expect(events).toEqual(['config.loaded', 'config.loaded']);
+  });
+
+  it('stays in use as it was read where it is faulty by then', async () => {
+    let text = configOf('one.example');
+    const runtime = await start(() => Promise.resolve(text));
+    text = 'procurement: nonsense\n';
+    await runtime.start();
+    expect(targetOf(runtime)).toBe('one.example/atlanhq/a:1');
+    expect(events).toEqual(['config.loaded', 'config.rejected']);
+  });
+});
+
 describe('a configuration that cannot be read for a while', () => {
   let text: string;
   let failure: RewriterError | undefined;
