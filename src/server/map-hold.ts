@@ -4,7 +4,7 @@ import { mapError } from '../core/map-error.ts';
 import { successorSteps } from '../core/map-guard.ts';
 import { imageMapSteps } from '../core/parse-image-map.ts';
 import type { CachedMapSettings, LoadedMap } from '../source/cached-map.ts';
-import { readSigned } from '../source/signed-read.ts';
+import { SignedReader } from '../source/signed-read.ts';
 import { BESIDE_REVIEWS, runInSlices } from '../source/slices.ts';
 import { type MapReading, type MapSource, placeOf } from '../source/source.ts';
 
@@ -55,7 +55,8 @@ async function readSuccessor(
   { rules }: LoadedMap,
   { source, settings, abandoned }: NextMap,
 ): Promise<MapReading | undefined> {
-  const reading = await readSigned(source, settings, { etag: undefined, abandoned });
+  const reader = new SignedReader(source);
+  const reading = await reader.read(settings, { etag: undefined, abandoned });
   if (reading.kind === 'unchanged') {
     return undefined;
   }
