@@ -6,7 +6,7 @@ import { type Config, CONFIG_API_VERSION } from '../config/schema.ts';
 import { readConfigDocument } from '../config/document.ts';
 import { isMapUrl, MAP_URL_FORMS } from '../config/map-url.ts';
 import { isInvalid, quote, RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import { parseTargetPrefix } from '../core/prefix-rules.ts';
 import { readConfigFile } from './config-file.ts';
 import { parseMapPlace, withoutSecrets } from './map-place.ts';

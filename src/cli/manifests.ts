@@ -1,5 +1,5 @@
 import { RewriterError } from '../core/errors.ts';
-import { parseJson } from '../core/json-path.ts';
+import { parseJson } from '../core/json-value.ts';
 import { readDocument, splitDocuments } from '../manifest/document.ts';
 import { decodeText, LineIndex } from '../manifest/text.ts';
 import { readInput } from './input.ts';

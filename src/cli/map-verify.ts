@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { environment } from '../environment.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
 import type { ImageMap } from '../core/image-map.ts';
-import { parseJson } from '../core/json-path.ts';
+import { parseJson } from '../core/json-value.ts';
 import { type MapTarget, MapTargets } from '../core/map-targets.ts';
 import { isRegistryText } from '../core/reference.ts';
 import { readText } from '../files/text-file.ts';

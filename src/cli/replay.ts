@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import jsonpatch from 'fast-json-patch';
 import { admit, type Admission } from '../core/admission.ts';
 import { type ErrorCode, isInvalid } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import { imageLabel } from '../core/pod-images.ts';
 import type { Policy } from '../core/policy.ts';
 import { decodeReview, encodeReview } from '../server/review-codec.ts';

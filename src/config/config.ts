@@ -4,7 +4,7 @@ import { describeValue, expectation, faultsOfIssue } from './issues.ts';
 import { relationFaults } from './relations.ts';
 import { type Config, CONFIG_API_VERSION, configSchema } from './schema.ts';
 import { type Fault, RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import type { PolicySettings } from '../core/policy.ts';
 
 export interface ConfigFaults {

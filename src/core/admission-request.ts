@@ -1,6 +1,6 @@
 import { controllerOf } from './controller.ts';
 import { findExemption, MIRROR_POD_ANNOTATION, SKIP_LABEL } from './exemption.ts';
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 
 /** Why a whole request was left alone. */
 export const REQUEST_REASONS = {

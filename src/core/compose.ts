@@ -1,4 +1,4 @@
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 import type { Path } from './workload.ts';
 
 /** An image that a Compose file names. */

@@ -1,4 +1,4 @@
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 
 /** The object that makes another one and takes care of it. */
 export interface Controller {

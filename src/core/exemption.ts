@@ -1,4 +1,4 @@
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 
 export const SKIP_LABEL = 'sdr-image-rewriter.io/skip';
 export const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';

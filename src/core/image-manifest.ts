@@ -1,4 +1,4 @@
-import { isRecord, parseJson } from './json-path.ts';
+import { isRecord, parseJson } from './json-value.ts';
 import { parseDigest } from './reference.ts';
 
 /** What a manifest leads to: an index lists manifests, an image has its platform in its configuration. */

@@ -1,6 +1,7 @@
 import { type ErrorCode, type Fault, isInvalid, quote } from './errors.ts';
 import { FaultList } from './fault-list.ts';
-import { childPath, isRecord } from './json-path.ts';
+import { childPath } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 import {
   JsonContainer,
   JsonDepthError,

@@ -1,5 +1,5 @@
 import { type Fault, isInvalid, quote } from './errors.ts';
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 import { MAP_API_VERSION, type MapLine, readMapDocument } from './map-document.ts';
 import { platformsAt } from './map-writer.ts';
 import { canonicalText, parseReference } from './reference.ts';

@@ -1,7 +1,7 @@
 import { RewriterError } from './errors.ts';
 import type { ImageMap } from './image-map.ts';
 import type { ImageEntry, MapEntry } from './map-entry.ts';
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 import { MAP_API_VERSION } from './map-document.ts';
 
 /** A map in the structured form, as it is published. */

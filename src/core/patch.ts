@@ -1,5 +1,5 @@
 import type { AddOperation, ReplaceOperation } from 'fast-json-patch';
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 import { imageLabel, type PodImage } from './pod-images.ts';
 
 /** The only operations that this program writes: https://www.rfc-editor.org/rfc/rfc6902 */

@@ -1,4 +1,4 @@
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 
 /** Where a pod names images. Volumes hold theirs in `image.reference`. */
 export const IMAGE_FIELDS = [

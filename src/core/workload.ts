@@ -1,5 +1,5 @@
 import { type Exemption, findExemption } from './exemption.ts';
-import { isRecord } from './json-path.ts';
+import { isRecord } from './json-value.ts';
 import { IMAGE_FIELDS, listPodImages, type PodImage } from './pod-images.ts';
 
 /** Keys and indexes from the root of a document to a value in it. */

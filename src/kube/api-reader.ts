@@ -6,7 +6,7 @@ import {
   type ResponseContext,
 } from './kubernetes-client.ts';
 import { RewriterError } from '../core/errors.ts';
-import { isRecord, parseJson } from '../core/json-path.ts';
+import { isRecord, parseJson } from '../core/json-value.ts';
 import { type ClusterChoice, firstLine, loadKubeConfig } from './kubeconfig.ts';
 
 /** Milliseconds for one answer, its body included. */

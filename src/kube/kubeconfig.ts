@@ -1,6 +1,6 @@
 import { KubeConfig } from './kubernetes-client.ts';
 import { quote, RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 
 /** Which cluster to read, and as whom; what is absent is found as kubectl does. */
 export interface ClusterChoice {

@@ -1,5 +1,5 @@
 import { RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import { type ApiReader, messageOf } from './api-reader.ts';
 
 /** Objects on a page: what kubectl asks for. */

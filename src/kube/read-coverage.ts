@@ -1,6 +1,6 @@
 import type { Coverage } from '../core/coverage/report.ts';
 import { quote, RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import { type ApiReader, messageOf } from './api-reader.ts';
 import { listPages } from './list-pages.ts';
 import { BUILT_IN_RESOURCES, findOptionalResources, type Resource } from './workload-resources.ts';

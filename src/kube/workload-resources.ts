@@ -1,5 +1,5 @@
 import { RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import { type ApiReader, messageOf } from './api-reader.ts';
 
 /** A kind of object, and where the API server has it. */

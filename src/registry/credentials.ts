@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
-import { isRecord, parseJson } from '../core/json-path.ts';
+import { isRecord, parseJson } from '../core/json-value.ts';
 import { DOCKER_HUB, HUB_ALIASES, normaliseRegistry } from '../core/reference.ts';
 import { readText } from '../files/text-file.ts';
 

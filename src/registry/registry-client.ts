@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { RewriterError } from '../core/errors.ts';
 import { type ImageManifest, readManifest } from '../core/image-manifest.ts';
-import { isRecord, parseJson } from '../core/json-path.ts';
+import { isRecord, parseJson } from '../core/json-value.ts';
 import { algorithmOf, DOCKER_HUB, type Reference } from '../core/reference.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credential, Credentials } from './credentials.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
-import { isRecord, parseJson } from '../core/json-path.ts';
+import { isRecord, parseJson } from '../core/json-value.ts';
 import { withRegularFile } from '../files/regular-file.ts';
 import { fileFaultText, isNotFound } from '../files/text-file.ts';
 import { sha256Steps } from './digest.ts';

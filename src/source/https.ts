@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Agent, request } from 'node:https';
 import { RewriterError } from '../core/errors.ts';
-import { isRecord } from '../core/json-path.ts';
+import { isRecord } from '../core/json-value.ts';
 import { agentOptions } from './agent-options.ts';
 import { clientByCa, closedOnAbort } from './ca-file.ts';
 import { describeNetworkError } from './network-error.ts';

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { RewriterError } from '../core/errors.ts';
 import { hasFaults, type ImageMap } from '../core/image-map.ts';
 import { parseImageMap } from '../core/parse-image-map.ts';
-import { parseJson } from '../core/json-path.ts';
+import { parseJson } from '../core/json-value.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { platformsAt, tooLargeToWrite, withSerial } from '../core/map-writer.ts';
 import type { GetResult, PutRequest, PutResult, S3Store } from './s3-store.ts';

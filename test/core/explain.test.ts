@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { explain } from '../../src/core/explain.ts';
-import { isRecord } from '../../src/core/json-path.ts';
+import { isRecord } from '../../src/core/json-value.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { imageTexts, policyOptions } from '../support/arbitraries.ts';

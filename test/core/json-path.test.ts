@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isRecord, jsonPath } from '../../src/core/json-path.ts';
+import { jsonPath } from '../../src/core/json-path.ts';
 
 describe('jsonPath', () => {
   it.each([
@@ -15,15 +15,5 @@ describe('jsonPath', () => {
     [['café'], '$["café"]'],
   ])('renders %j as %s', (segments, path) => {
     expect(jsonPath(segments)).toBe(path);
-  });
-});
-
-describe('isRecord', () => {
-  it.each([[{}], [{ a: 1 }], [Object.create(null)]])('says yes to the object %p', (value) => {
-    expect(isRecord(value)).toBe(true);
-  });
-
-  it.each([[null], [undefined], [[]], ['text'], [1], [true]])('says no to %p', (value) => {
-    expect(isRecord(value)).toBe(false);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { admit } from '../../src/core/admission.ts';
 import { isInvalid } from '../../src/core/errors.ts';
-import { isRecord } from '../../src/core/json-path.ts';
+import { isRecord } from '../../src/core/json-value.ts';
 import type { PatchOperation } from '../../src/core/patch.ts';
 import { listPodImages } from '../../src/core/pod-images.ts';
 import type { Policy } from '../../src/core/policy.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { endOfValue } from '../../src/core/json-end.ts';
-import { isRecord } from '../../src/core/json-path.ts';
+import { isRecord } from '../../src/core/json-value.ts';
 import { inParts, items, members, parseSelected, WHOLE } from '../../src/core/selected-json.ts';
 
 const PERSON = members({ name: WHOLE, tags: items(members({ key: WHOLE })) });

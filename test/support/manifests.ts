@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
-import { isRecord } from '../../src/core/json-path.ts';
+import { isRecord } from '../../src/core/json-value.ts';
 import { listPodImages } from '../../src/core/pod-images.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { listWorkloads, type Path } from '../../src/core/workload.ts';

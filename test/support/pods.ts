@@ -1,4 +1,4 @@
-import { isRecord } from '../../src/core/json-path.ts';
+import { isRecord } from '../../src/core/json-value.ts';
 
 export type Pod = Record<string, unknown> & {
   readonly metadata: Record<string, unknown>;

@@ -1,4 +1,4 @@
-import { isRecord } from '../json-path.ts';
+import { isRecord } from '../json-value.ts';
 
 export type Labels = Readonly<Record<string, unknown>>;
 

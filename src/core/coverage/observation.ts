@@ -1,6 +1,6 @@
 import { type Controller, controllerOf } from '../controller.ts';
 import type { Exemption } from '../exemption.ts';
-import { isRecord } from '../json-path.ts';
+import { isRecord } from '../json-value.ts';
 import type { Labels } from './label-selector.ts';
 import { originalsOf } from '../patch.ts';
 import { type ImageField, imageLabel, type PodImage } from '../pod-images.ts';

@@ -1,7 +1,7 @@
 import { Controllers } from './controllers.ts';
 import { type CoverageRow, mergeRows } from './row.ts';
 import { canonical, classify, originalOf } from './state.ts';
-import { isRecord } from '../json-path.ts';
+import { isRecord } from '../json-value.ts';
 import { MovedTags } from './moving-tag.ts';
 import { type NamespaceRow, NamespaceSight } from './namespace-sight.ts';
 import { type Observation, observe, type ObservedImage } from './observation.ts';

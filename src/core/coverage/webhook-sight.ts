@@ -1,4 +1,4 @@
-import { isRecord } from '../json-path.ts';
+import { isRecord } from '../json-value.ts';
 import {
   type Labels,
   readSelector,
