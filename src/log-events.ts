@@ -97,8 +97,12 @@ export const LOG_EVENTS = {
     fields: { path: 'the file' },
   },
   'tls.loaded': {
-    meaning: 'A certificate is served.',
-    fields: { notAfter: 'its expiry (ISO 8601)', fingerprint: 'its SHA-256 fingerprint' },
+    meaning: 'A certificate is served; at level `warn` where it has expired.',
+    fields: {
+      notAfter: 'its expiry (ISO 8601)',
+      fingerprint: 'its SHA-256 fingerprint',
+      expired: '`true` where callers refuse it by now',
+    },
   },
   'tls.managed': {
     meaning: 'A self-managed certificate changed something in the cluster.',

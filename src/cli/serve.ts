@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
+import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { RewriterError } from '../core/errors.ts';
 import { environment } from '../environment.ts';
@@ -21,7 +22,7 @@ import { keepNextTickFast } from '../server/next-tick.ts';
 import { buildOps } from '../server/ops.ts';
 import { Runtime } from '../server/runtime.ts';
 import { describeStatus } from '../server/status.ts';
-import type { ServingCertificate } from '../server/tls.ts';
+import { isExpired, type ServingCertificate } from '../server/tls.ts';
 import { buildWebhook, type WebhookServer } from '../server/webhook.ts';
 import { createSource } from '../source/create-source.ts';
 import { watchFiles } from '../files/watch-file.ts';
@@ -72,7 +73,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     served = certificate;
     const { notAfter, fingerprint } = certificate;
     metrics.tlsNotAfter.set(notAfter.getTime() / 1000);
-    log.write('info', 'tls.loaded', { notAfter: notAfter.toISOString(), fingerprint });
+    // The API server refuses it, but a port that stays closed would tell less.
+    const expired = isExpired(certificate, systemClock.now());
+    log.write(expired ? 'warn' : 'info', 'tls.loaded', {
+      notAfter: notAfter.toISOString(),
+      fingerprint,
+      ...(expired && { expired }),
+    });
   };
 
   const probe = new CertificateProbe();

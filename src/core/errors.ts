@@ -357,6 +357,10 @@ export const ERROR_CODES = {
       'The certificate does not parse, the key does not parse, or they do not belong together.',
     remedy: 'Replace both files together; the pair in use stays until then.',
   },
+  TLS_EXPIRED: {
+    meaning: 'The certificate in the files has expired, and the one in use has not.',
+    remedy: 'Renew the pair, or check the clock of the node; the pair in use stays until then.',
+  },
   CLUSTER_FAILED: {
     meaning: 'The Kubernetes API refused or did not answer a call that keeps the certificate up.',
     remedy: 'Check the Role and ClusterRole of the release; what is served stays served.',

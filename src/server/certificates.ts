@@ -9,7 +9,13 @@ import type { EventLog } from '../log.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { watchFiles } from '../files/watch-file.ts';
 import { CertificateReload } from './certificate-reload.ts';
-import { checkCertificate, loadCertificate, readClientCA, type ServingCertificate } from './tls.ts';
+import {
+  checkCertificate,
+  checkSuccessor,
+  loadCertificate,
+  readClientCA,
+  type ServingCertificate,
+} from './tls.ts';
 
 type TlsConfig = Config['server']['tls'];
 
@@ -37,15 +43,22 @@ export function fileCertificates(
       'server.tls.certFile and server.tls.keyFile are missing; set both, or call serve with --self-signed for a trial',
     );
   }
+  let inUse: ServingCertificate | undefined;
   let onNext: ((certificate: ServingCertificate) => void) | undefined;
+  const load = async (): Promise<ServingCertificate> => {
+    const next = await loadCertificate(tls);
+    checkSuccessor(next, inUse, clock.now());
+    inUse = next;
+    return next;
+  };
   const reload = new CertificateReload({
-    load: async () => onNext?.(await loadCertificate(tls)),
+    load: async () => onNext?.(await load()),
     onRefusal: (error) => logRefusal(log, error),
     clock,
   });
   let stopWatching: (() => void) | undefined;
   return {
-    first: () => loadCertificate(tls),
+    first: load,
     watch(onChange) {
       onNext = onChange;
       const files = [certFile, keyFile, ...(clientCAFile === '' ? [] : [clientCAFile])];

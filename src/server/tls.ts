@@ -56,6 +56,26 @@ export function checkCertificate(
   }
 }
 
+/** Whether callers refuse a certificate by now, in milliseconds since the epoch. */
+export function isExpired({ notAfter }: ServingCertificate, now: number): boolean {
+  return notAfter.getTime() < now;
+}
+
+/** Throws `TLS_EXPIRED` where the next certificate has expired and the one in use has not. */
+export function checkSuccessor(
+  next: ServingCertificate,
+  inUse: ServingCertificate | undefined,
+  now: number,
+): void {
+  if (inUse !== undefined && isExpired(next, now) && !isExpired(inUse, now)) {
+    const since = next.notAfter.toISOString();
+    throw new RewriterError(
+      'TLS_EXPIRED',
+      `the certificate in server.tls.certFile expired at ${since}, and the one in use has not; renew the pair`,
+    );
+  }
+}
+
 /** Reads `clientCAFile`; undefined for the empty path. Throws `TLS_UNREADABLE` or `TLS_CLIENT_CA_INVALID`. */
 export async function readClientCA(path: string): Promise<string | undefined> {
   if (path === '') {

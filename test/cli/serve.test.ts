@@ -252,6 +252,21 @@ describe('serve', () => {
     expect(await served()).toBe('third');
   });
 
+  it('starts with a certificate that has expired, and warns of it', async () => {
+    await using workspace = await Workspace.create();
+    const { cert, key } = await (await createAuthority()).issue('expired', [], -60_000);
+    const certFile = await workspace.write('tls.crt', cert);
+    const keyFile = await workspace.write('tls.key', key);
+    const config = await workspace.write(
+      'config.yaml',
+      `apiVersion: sdr-image-rewriter/v1\nprocurement: public\nserver: {host: localhost, port: 0, tls: {certFile: ${certFile}, keyFile: ${keyFile}}}\nops: {host: localhost, port: 0}\n`,
+    );
+    const serve = new ServeProcess(['--config', config]);
+    started.push(serve);
+    await serve.line('server.started');
+    expect(await serve.line('tls.loaded')).toMatchObject({ level: 'warn', expired: true });
+  });
+
   it('drains to its end and ends with 0 where SIGTERM comes twice', async () => {
     await using workspace = await Workspace.create();
     const authority = await createAuthority();

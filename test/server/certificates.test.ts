@@ -9,6 +9,7 @@ import {
   fileCertificates,
   selfManagedCertificates,
 } from '../../src/server/certificates.ts';
+import type { EventLog } from '../../src/log.ts';
 import type { ServingCertificate } from '../../src/server/tls.ts';
 import { createAuthority, type Issued } from '../support/certificates.ts';
 import { recordLog } from '../support/events.ts';
@@ -16,6 +17,7 @@ import { FakeCluster } from '../support/fake-cluster.ts';
 import type { LogLine } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
 
+const HOUR = 3_600_000;
 const FILE = 'client-ca.crt';
 const SILENT = {
   write: () => undefined,
@@ -59,6 +61,8 @@ class PauseClock implements Clock {
 interface Files {
   readonly clock: PauseClock;
   readonly lines: readonly LogLine[];
+  /** Resolves when a line is logged next. */
+  readonly refusal: () => Promise<void>;
   readonly certificates: CertificateSource;
   /** Resolves with the next certificate that the source calls back with. */
   readonly next: () => Promise<ServingCertificate>;
@@ -67,7 +71,15 @@ interface Files {
 
 /** Certificates in the files `tls.crt` and `tls.key` of a folder. */
 function openFiles(workspace: Workspace): Files {
-  const { log, lines } = recordLog();
+  const { log: recorder, lines } = recordLog();
+  let refuse: (() => void) | undefined;
+  const log: EventLog = {
+    ...recorder,
+    write(...line) {
+      recorder.write(...line);
+      refuse?.();
+    },
+  };
   const clock = new PauseClock();
   const tls: Config['server']['tls'] = {
     certFile: workspace.path('tls.crt'),
@@ -82,6 +94,10 @@ function openFiles(workspace: Workspace): Files {
   return {
     clock,
     lines,
+    refusal: () =>
+      new Promise((resolve) => {
+        refuse = resolve;
+      }),
     certificates,
     next: () =>
       new Promise((resolve) => {
@@ -127,6 +143,35 @@ describe('a certificate in files', () => {
     const served = next();
     watch();
     expect((await served).context.cert).toBe(renewed.cert);
+  });
+
+  it('stays in use where the next one has expired, until that is renewed', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    await writePair(workspace, await authority.issue('in use'));
+    const { lines, refusal, certificates, next, watch } = openFiles(workspace);
+    await certificates.first();
+    await writePair(workspace, await authority.issue('expired', [], -HOUR));
+    const [refused, served] = [refusal(), next()];
+    watch();
+    await refused;
+    expect(lines).toMatchObject([{ event: 'tls.rejected', code: 'TLS_EXPIRED' }]);
+    const renewed = await authority.issue('renewed');
+    await writePair(workspace, renewed);
+    expect((await served).context.cert).toBe(renewed.cert);
+  });
+
+  it('is served from the start where it has expired already, and replaced by one that has as well', async () => {
+    await using workspace = await Workspace.create();
+    const authority = await createAuthority();
+    await writePair(workspace, await authority.issue('expired', [], -2 * HOUR));
+    const { certificates, next, watch } = openFiles(workspace);
+    await certificates.first();
+    const other = await authority.issue('expired as well', [], -HOUR);
+    await writePair(workspace, other);
+    const served = next();
+    watch();
+    expect((await served).context.cert).toBe(other.cert);
   });
 
   it('is read again after pauses that grow, and told of once, while a file cannot be read', async () => {

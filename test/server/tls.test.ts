@@ -1,5 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { loadCertificate, readClientCA } from '../../src/server/tls.ts';
+import {
+  checkCertificate,
+  checkSuccessor,
+  loadCertificate,
+  readClientCA,
+  type ServingCertificate,
+} from '../../src/server/tls.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { Workspace } from '../support/workspace.ts';
 
@@ -56,5 +62,33 @@ describe('server.tls.clientCAFile', () => {
     await expect(loadCertificate(files)).rejects.toMatchObject({ code: 'TLS_CLIENT_CA_INVALID' });
     await workspace.write('client-ca.crt', other.cert);
     expect((await loadCertificate(files)).context.ca).toBe(other.cert);
+  });
+});
+
+describe('a certificate that would take the place of another one', () => {
+  const now = Date.parse('2026-11-23T08:00:00Z');
+  const HOUR = 3_600_000;
+  const { context, fingerprint } = checkCertificate(leaf.cert, leaf.key, 'TLSv1.2');
+  const expiring = (hours: number): ServingCertificate => ({
+    context,
+    fingerprint,
+    notAfter: new Date(now + hours * HOUR),
+  });
+
+  it.each([
+    ['both are valid', 2, 1],
+    ['it expires before the other', 1, 2],
+    ['it is valid and the other has expired', 1, -1],
+    ['both have expired', -2, -1],
+    ['there is no other', -1, undefined],
+  ])('may do so where %s', (_what, next, inUse) => {
+    const other = inUse === undefined ? undefined : expiring(inUse);
+    expect(() => checkSuccessor(expiring(next), other, now)).not.toThrow();
+  });
+
+  it('is refused where it alone has expired', () => {
+    expect(() => checkSuccessor(expiring(-1), expiring(1), now)).toThrow(
+      expect.objectContaining({ code: 'TLS_EXPIRED' }),
+    );
   });
 });

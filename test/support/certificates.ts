@@ -18,8 +18,8 @@ export interface Issued {
 
 export interface Authority {
   readonly cert: string;
-  /** A leaf for localhost and the given DNS names. */
-  issue(commonName: string, dnsNames?: readonly string[]): Promise<Issued>;
+  /** A leaf for localhost and the given DNS names, that expires after some milliseconds, a day unless told. */
+  issue(commonName: string, dnsNames?: readonly string[], lifetime?: number): Promise<Issued>;
 }
 
 /** A certificate authority that lives as long as the test. */
@@ -34,23 +34,28 @@ export async function createAuthority(name = 'test CA'): Promise<Authority> {
   });
   return {
     cert: ca.toString('pem'),
-    issue: (commonName, dnsNames = []) => issueLeaf(ca, keys.privateKey, commonName, dnsNames),
+    issue: (commonName, dnsNames = [], lifetime = DAY) =>
+      issueLeaf({ ca, signingKey: keys.privateKey, commonName, dnsNames, lifetime }),
   };
 }
 
-async function issueLeaf(
-  ca: X509Certificate,
-  signingKey: webcrypto.CryptoKey,
-  commonName: string,
-  dnsNames: readonly string[],
-): Promise<Issued> {
+interface LeafOptions {
+  readonly ca: X509Certificate;
+  readonly signingKey: webcrypto.CryptoKey;
+  readonly commonName: string;
+  readonly dnsNames: readonly string[];
+  readonly lifetime: number;
+}
+
+async function issueLeaf(options: LeafOptions): Promise<Issued> {
+  const { ca, signingKey, commonName, dnsNames, lifetime } = options;
   const keys = await generateKeys();
   const leaf = await X509CertificateGenerator.create({
     subject: `CN=${commonName}`,
     issuer: ca.subject,
     publicKey: keys.publicKey,
     signingKey,
-    ...validity(),
+    ...validity(lifetime),
     signingAlgorithm: ALGORITHM,
     extensions: [
       new SubjectAlternativeNameExtension([
@@ -67,6 +72,6 @@ function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 }
 
-function validity(): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + DAY) };
+function validity(lifetime = DAY): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + lifetime) };
 }
