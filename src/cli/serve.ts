@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
 import { systemClock } from '../clock.ts';
@@ -9,7 +8,6 @@ import { environment } from '../environment.ts';
 import { createEventLog, type EventLog } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { createAuditor } from '../server/audit.ts';
-import { CertificateProbe } from '../server/certificate-probe.ts';
 import {
   type CertificateSource,
   fileCertificates,
@@ -17,12 +15,12 @@ import {
   trialCertificates,
 } from '../server/certificates.ts';
 import { Drain } from '../server/drain.ts';
-import { listen, reachable } from '../server/listen.ts';
+import { listen } from '../server/listen.ts';
 import { keepNextTickFast } from '../server/next-tick.ts';
 import { buildOps } from '../server/ops.ts';
 import { Runtime } from '../server/runtime.ts';
+import { ServedCertificate } from '../server/served-certificate.ts';
 import { describeStatus } from '../server/status.ts';
-import { isExpired, type ServingCertificate } from '../server/tls.ts';
 import { buildWebhook, type WebhookServer } from '../server/webhook.ts';
 import { createSource } from '../source/create-source.ts';
 import { watchFiles } from '../files/watch-file.ts';
@@ -66,30 +64,14 @@ export async function serve(options: ServeOptions): Promise<void> {
   const certificates = trial ?? configuredCertificates(config, log);
 
   let webhook: WebhookServer | undefined;
-  let served: ServingCertificate | undefined;
-  const note = (certificate: ServingCertificate): void => {
-    const isSameAuthority = certificate.context.ca === served?.context.ca;
-    if (isSameAuthority && certificate.fingerprint === served?.fingerprint) return;
-    served = certificate;
-    const { notAfter, fingerprint } = certificate;
-    metrics.tlsNotAfter.set(notAfter.getTime() / 1000);
-    // The API server refuses it, but a port that stays closed would tell less.
-    const expired = isExpired(certificate, systemClock.now());
-    log.write(expired ? 'warn' : 'info', 'tls.loaded', {
-      notAfter: notAfter.toISOString(),
-      fingerprint,
-      ...(expired && { expired }),
-    });
-  };
-
-  const probe = new CertificateProbe();
+  const served = new ServedCertificate({ log, metrics, clock: systemClock });
   const ops = buildOps({
     registry: metrics.registry,
-    status: () => describeStatus(runtime, served, drain.isDraining),
+    status: () => describeStatus(runtime, served.current, drain.isDraining),
     readiness: async () => ({
       mapLoaded: runtime.policy !== undefined,
       notDraining: !drain.isDraining,
-      tlsServing: await showsCertificate(probe, webhook, served),
+      tlsServing: await served.isShownBy(webhook?.server),
       tlsTrusted: certificates.isTrusted(),
     }),
   });
@@ -121,10 +103,10 @@ export async function serve(options: ServeOptions): Promise<void> {
       isDraining: () => drain.isDraining,
     });
     const { server } = webhook;
-    note(first);
+    served.note(first);
     certificates.watch((next) => {
       server.setSecureContext(next.context);
-      note(next);
+      served.note(next);
     });
     const url = await listen(webhook, config.server);
     log.write('info', 'server.started', { url, opsUrl, version: VERSION });
@@ -153,19 +135,6 @@ function configuredCertificates({ server: { tls } }: Config, log: EventLog): Cer
 
 function clientCheck({ server: { tls } }: Config): { subjects: readonly string[] } | undefined {
   return tls.clientCAFile === '' ? undefined : { subjects: tls.clientSubjects };
-}
-
-async function showsCertificate(
-  probe: CertificateProbe,
-  webhook: WebhookServer | undefined,
-  certificate: ServingCertificate | undefined,
-): Promise<boolean> {
-  const address = webhook?.server.address() as AddressInfo | null | undefined;
-  return (
-    address != null &&
-    certificate !== undefined &&
-    (await probe.shows(reachable(address), certificate.fingerprint))
-  );
 }
 
 interface Signalled {
