@@ -49,13 +49,17 @@ export class SignedReader {
    */
   async read(settings: SignedReadSettings, { etag, abandoned }: ReadChoice): Promise<MapReading> {
     const { location } = this.#source;
-    const end = new AbortController();
-    const giveUp = (): void => end.abort();
+    const [end, over] = [new AbortController(), new AbortController()];
+    const giveUp = (): void => {
+      end.abort();
+      // A source that heeds the signal says by then what it waited for.
+      setImmediate(() => over.abort());
+    };
     const timer = setTimeout(giveUp, settings.timeout).unref();
     abandoned.addEventListener('abort', giveUp);
     try {
-      // Also for a source that does not heed the signal.
-      return await untilAborted(this.#occupy(settings, etag, end.signal), end.signal, () =>
+      // Also for a source that does not heed it.
+      return await untilAborted(this.#occupy(settings, etag, end.signal), over.signal, () =>
         timeoutError(location),
       );
     } finally {
@@ -79,6 +83,9 @@ export class SignedReader {
     this.#isReading = true;
     try {
       return await readUntilSigned(this.#source, settings, etag, signal);
+    } catch (error) {
+      const isOfSignal = signal.aborted && !(error instanceof RewriterError);
+      throw isOfSignal ? timeoutError(this.#source.location) : error;
     } finally {
       this.#isReading = false;
     }

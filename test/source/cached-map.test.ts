@@ -465,6 +465,19 @@ describe('a cached map', () => {
     expect([told.at(-1), serial()]).toEqual(['stale MAP_TIMEOUT', 1]);
   });
 
+  it.each([
+    ['MAP_SOURCE_FAILED', new RewriterError('MAP_SOURCE_FAILED', 'the store is busy')],
+    ['MAP_TIMEOUT', new Error('aborted')],
+  ])('says %s where a source that heeds the signal ends with %s', async (code, error) => {
+    const { map, source, told } = benchOf({ timeout: 40 });
+    source.answer = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(error));
+      });
+    await map.refresh();
+    expect(told).toEqual([`stale ${code}`]);
+  });
+
   it('begins no read of a source before the one that it gave up has ended', async () => {
     const { map, source, told } = benchOf({ timeout: 40 });
     source.put(documentOf(1));
