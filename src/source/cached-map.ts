@@ -50,8 +50,8 @@ export interface MapObserver {
   stale(error: RewriterError): void;
   /** The map is in use, but would not outlive the process. */
   cacheFailed(error: Error): void;
-  /** There is a cache and its map is not taken; absent for whoever has no cache. */
-  cacheUnused?(error: RewriterError): void;
+  /** There is a cache, and its map is not taken. */
+  cacheUnused(error: RewriterError): void;
 }
 
 /** Milliseconds from when the map of the cache is in use to the first read. */
@@ -241,7 +241,7 @@ export class CachedMap {
       await this.#useCache();
     } catch (error) {
       if (generation === this.#generation) {
-        this.#observer.cacheUnused?.(asRewriterError(error));
+        this.#observer.cacheUnused(asRewriterError(error));
       }
     }
   }

@@ -1,8 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '../support/digests.ts';
+import { mapDocument } from '../support/maps.ts';
 import { type Finished, runProgram } from '../support/program.ts';
 import { Workspace } from '../support/workspace.ts';
 
@@ -227,6 +230,18 @@ describe('resolve', () => {
     const { code, stdout, stderr } = await resolve(`--config ${CONFIG} -`, input);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout.trimEnd().split('\n')).toHaveLength(1 + number);
+  });
+
+  it('reads the map from a pipe, as a shell makes one of <(…)', async () => {
+    await using workspace = await Workspace.create();
+    const pipe = workspace.path('pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const map = mapDocument({ prefixes: [{ source: 'docker.io/atlanhq', target: 'r.example/a' }] });
+    const [{ code, stdout }] = await Promise.all([
+      runProgram(['resolve', '--map', pipe, '--output', 'json', 'atlanhq/a:1']),
+      writeFile(pipe, JSON.stringify(map)),
+    ]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining('r.example/a/a:1')]);
   });
 
   it('reads the map from standard input with --map -', async () => {

@@ -339,6 +339,7 @@ async function openBench(): Promise<Bench> {
       },
       stale: () => undefined,
       cacheFailed: () => undefined,
+      cacheUnused: () => undefined,
     },
   });
   await map.refresh();

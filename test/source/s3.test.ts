@@ -328,6 +328,7 @@ describe('a map in S3', () => {
         rejected: () => noted.push('failed'),
         stale: () => noted.push('failed'),
         cacheFailed: () => noted.push('cacheFailed'),
+        cacheUnused: () => noted.push('cacheUnused'),
       },
     });
     await map.start();
