@@ -180,8 +180,9 @@ describe('the report', () => {
   });
 
   it('says how many processes of each server took part', () => {
+    const { rounds, seconds, processes } = FULL;
     expect(renderText(GOOD)).toContain(
-      '12 rounds in turns of 1.5 s, for which 6 processes of each',
+      `${rounds} rounds in turns of ${seconds} s, for which ${processes} processes of each`,
     );
   });
 
