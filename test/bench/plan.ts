@@ -19,11 +19,11 @@ export interface Plan {
 
 export const FULL: Plan = {
   name: 'full',
-  seconds: 0.75,
+  seconds: 0.6,
   warmUp: 0.15,
   compiling: 4,
   processes: 6,
-  rounds: 24,
+  rounds: 36,
   sideRounds: 6,
   starts: 11,
   swaps: 7,

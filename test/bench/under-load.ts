@@ -10,6 +10,8 @@ import type { Testbed } from './testbed.ts';
 
 const CONNECTIONS = [8, 64];
 const WARMING_CONNECTIONS = 8;
+/** The order of the turns: what is compared stands side by side, since the machine changes within seconds. */
+const TURNS: readonly Subject[] = ['fastify', 'floor', 'map-10k', 'prefix', 'map-100k'];
 const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
 const HANDSHAKE_SUBJECTS: readonly Subject[] = ['floor', 'fastify', 'prefix'];
 const HANDSHAKES_AT_ONCE = 8;
@@ -63,8 +65,14 @@ async function measureThroughput(
   connections: number,
   plan: Plan,
 ): Promise<ThroughputRow[]> {
-  const table = await inRounds(plan.rounds, contenders, (contender) =>
+  const turns = contenders.toSorted(
+    (one, other) => TURNS.indexOf(one.subject) - TURNS.indexOf(other.subject),
+  );
+  const measured = await inRounds(plan.rounds, turns, (contender) =>
     contender.full(connections, plan),
+  );
+  const table = measured.toSorted(
+    (one, other) => contenders.indexOf(one.item) - contenders.indexOf(other.item),
   );
   const over = (results: readonly LoadResult[], other: Subject): number => {
     const yardstick = table.find(({ item }) => item.subject === other)?.results ?? [];
