@@ -1,3 +1,6 @@
+/** How many faults, or keys, of a map one line lists. */
+export const LOGGED_FAULTS = 10;
+
 /**
  * The events of the log and their fields; `docs/observability.md` is generated from this table. Every
  * line has `level`, `time` (ISO 8601), `pid`, `hostname` and `event` as well.

@@ -1,9 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
 import type { HostsFile } from '../core/export/hosts-toml.ts';
+import { unless } from '../files/text-file.ts';
 import { count, printable } from './output.ts';
+import { nameAside } from './replace-files.ts';
 
 /** The first line of whatever an export writes; a file that does not begin with it belongs to somebody else. */
 export const WRITTEN_BY =
@@ -81,23 +82,13 @@ async function makeFolder(path: string): Promise<void> {
 /** containerd sees changes at once, and must not read half a file. A link stays one. */
 async function replaceFile(path: string, text: string): Promise<void> {
   const target = (await unless(realpath(path), 'ENOENT')) ?? path;
-  const aside = join(dirname(target), `.${randomUUID()}.tmp`);
+  const aside = nameAside(target);
   try {
     await writeFile(aside, text, { flag: 'wx', flush: true });
     await rename(aside, target);
   } catch (error) {
     // What went wrong first is told, whatever becomes of the clearing up.
     await rm(aside, { force: true }).catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Undefined where it fails with that code. */
-async function unless<Result>(result: Promise<Result>, code: string): Promise<Result | undefined> {
-  try {
-    return await result;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === code) return undefined;
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import type { MapEntry } from '../core/map-entry.ts';
 import { compareMaps, type MapDiff } from '../core/map-diff.ts';
 import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
+import { parseMapPlace } from './map-place.ts';
 import { count, paint, renderJsonLines } from './output.ts';
 import { loadConfig } from './load-config.ts';
 import { takesInputOnce } from './policy-options.ts';
@@ -21,8 +22,8 @@ export function addMapDiffCommand(map: Command, finish: (exitCode: number) => vo
   takesInputOnce(addMapOptions(command)).action(
     async (from: string, to: string, options: DiffOptions) => {
       const config = await loadConfig(options);
-      const before = await readGoodMap(from, config);
-      const after = await readGoodMap(to, config);
+      const before = await readGoodMap(parseMapPlace(from), config);
+      const after = await readGoodMap(parseMapPlace(to), config);
       const diff = compareMaps(before.map, after.map);
       process.stdout.write(
         options.output === 'json' ? renderJsonLines([diffJson(diff)]) : diffText(diff),

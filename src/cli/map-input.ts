@@ -9,7 +9,7 @@ import { mapError } from '../core/map-error.ts';
 import { createSource } from '../source/create-source.ts';
 import { readInput } from './input.ts';
 import { withFaultLines } from './load-policy.ts';
-import { type MapPlace, parseMapPlace } from './map-place.ts';
+import type { MapPlace } from './map-place.ts';
 
 export interface MapOptions {
   readonly config?: string;
@@ -55,14 +55,13 @@ export function checkMap(bytes: Uint8Array, { imageMap, allowedTargets }: Config
 
 /** Reads a map that must be good; throws a `RewriterError` with a line for each fault. */
 export async function readGoodMap(
-  text: string,
+  place: MapPlace,
   config: Config,
-): Promise<{ readonly bytes: Uint8Array; readonly map: ImageMap; readonly place: MapPlace }> {
-  const place = parseMapPlace(text);
+): Promise<{ readonly bytes: Uint8Array; readonly map: ImageMap }> {
   const bytes = await readMapBytes(place, config);
   const checked = checkMap(bytes, config);
   if ('faults' in checked) {
     throw withFaultLines(mapError(checked.faults, place.shown));
   }
-  return { bytes, map: checked.map, place };
+  return { bytes, map: checked.map };
 }

@@ -7,9 +7,9 @@ import { openStore, parseS3Url, type S3Location } from '../source/s3.ts';
 import { readPrivateKey } from '../source/signature.ts';
 import { diffJson, diffText } from './map-diff.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
+import { parseMapPlace, withoutSecrets } from './map-place.ts';
 import { renderJsonLines } from './output.ts';
 import { loadConfig } from './load-config.ts';
-import { withoutSecrets } from './map-place.ts';
 
 const RETRIES = 5;
 const RETRY_PAUSE = 500;
@@ -37,7 +37,7 @@ export function addMapPublishCommand(map: Command): void {
     const { signKey, dryRun, allowShrink, retry, output } = options;
     const config = await loadConfig(options);
     const { bucket, key } = locationOf(url);
-    const { bytes, map } = await readGoodMap(place, config);
+    const { bytes, map } = await readGoodMap(parseMapPlace(place), config);
     const { s3, maxBytes, timeout } = config.imageMap;
     const store = await openStore(bucket, { ...s3, env: environment() });
     const request = {

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { environment } from '../environment.ts';
 import { RewriterError } from '../core/errors.ts';
-import { isNotFound } from '../files/text-file.ts';
+import { unless } from '../files/text-file.ts';
 import { publishSignature } from '../source/publish-map.ts';
 import { openStore, parseS3Url } from '../source/s3.ts';
 import { joinSignatures, readPrivateKey, signBytes } from '../source/signature.ts';
@@ -36,7 +36,8 @@ export function addMapSignCommand(map: Command): void {
     .option('--config <file>', 'configuration with allowedTargets, limits and S3 settings')
     .action(async (map: string, options: SignOptions) => {
       const { key, out } = options;
-      const { kind, text } = parseMapPlace(map);
+      const place = parseMapPlace(map);
+      const { kind, text } = place;
       const isInStore = out === undefined && text.startsWith('s3://');
       if (out === undefined && kind === 'url' && !isInStore) {
         throw new RewriterError(
@@ -45,7 +46,7 @@ export function addMapSignCommand(map: Command): void {
         );
       }
       const config = await loadConfig(options);
-      const { bytes } = await readGoodMap(map, config);
+      const { bytes } = await readGoodMap(place, config);
       const privateKey = await readPrivateKey(key);
       if (isInStore) {
         await signInStore(text, bytes, privateKey, config);
@@ -58,28 +59,18 @@ export function addMapSignCommand(map: Command): void {
 
 /** Into a file, or to standard output for `-`. */
 async function writeSignature(path: string, signature: string): Promise<void> {
-  if (path === '-') {
+  if (path === STANDARD_INPUT) {
     process.stdout.write(signature);
     return;
   }
   try {
     // Readers that have another key, or the map before, go on to find a signature that fits.
-    await writeFile(path, joinSignatures(signature, await readIfThere(path)));
+    const present = await unless(readFile(path), 'ENOENT');
+    await writeFile(path, joinSignatures(signature, present));
     process.stderr.write(`signed: ${path}\n`);
   } catch (error) {
     const { message } = error as Error;
     throw new RewriterError('USAGE', `cannot write the signature: ${message}`, { cause: error });
-  }
-}
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (isNotFound(error)) {
-      return undefined;
-    }
-    throw error;
   }
 }
 

@@ -14,6 +14,7 @@ import { HttpCaller } from '../registry/http-caller.ts';
 import { RegistryClient } from '../registry/registry-client.ts';
 import { EXIT_FAULT, EXIT_FINE } from './exit-codes.ts';
 import { addMapOptions, type MapOptions, readGoodMap } from './map-input.ts';
+import { parseMapPlace } from './map-place.ts';
 import { count, paint, printable, renderJsonLines } from './output.ts';
 import { loadConfig } from './load-config.ts';
 import { takesInputOnce } from './policy-options.ts';
@@ -75,7 +76,8 @@ export function addMapVerifyCommand(map: Command, finish: (exitCode: number) => 
     .option('--timeout <seconds>', 'how long one answer of a registry may take', parseNumber, 15);
   takesInputOnce(addMapOptions(command)).action(async (text: string, options: VerifyOptions) => {
     const config = await loadConfig(options);
-    const { place, bytes, map } = await readGoodMap(text, config);
+    const place = parseMapPlace(text);
+    const { bytes, map } = await readGoodMap(place, config);
     const report = await verify(place.shown, bytes, map, config, options);
     process.stdout.write(
       options.output === 'json' ? renderJsonLines([report]) : reportText(report),

@@ -129,7 +129,8 @@ async function putBack(replaced: readonly Replaced[], move: typeof rename): Prom
   return stuck;
 }
 
-function nameAside(target: string): string {
+/** For a file in the same folder, from which it can be renamed to `target`. */
+export function nameAside(target: string): string {
   return join(dirname(target), `.${randomUUID()}.tmp`);
 }
 

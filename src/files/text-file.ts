@@ -22,6 +22,19 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
+/** What comes of a call of the file system; undefined where it fails with that code. */
+export async function unless<Result>(
+  result: Promise<Result>,
+  code: string,
+): Promise<Result | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === code) return undefined;
+    throw error;
+  }
+}
+
 /** Why a file cannot be read. Node.js names the one that cannot be opened, and not the one that is open. */
 export function fileFaultText(file: string, error: unknown): string {
   const { code, message, path } = error as NodeJS.ErrnoException;

@@ -1,14 +1,12 @@
-import { randomInt } from 'node:crypto';
 import { RewriterError } from '../core/errors.ts';
 import { mapError } from '../core/map-error.ts';
 import { successorSteps } from '../core/map-guard.ts';
-import { imageMapSteps } from '../core/parse-image-map.ts';
+import { LOGGED_FAULTS } from '../log-events.ts';
 import type { CachedMapSettings, LoadedMap } from '../source/cached-map.ts';
+import { mapSteps } from '../source/map-steps.ts';
 import { SignedReader } from '../source/signed-read.ts';
 import { BESIDE_REVIEWS, runInSlices } from '../source/slices.ts';
 import { type MapReading, type MapSource, placeOf } from '../source/source.ts';
-
-const LOGGED_FAULTS = 10;
 
 export interface NextMap {
   readonly source: MapSource;
@@ -60,9 +58,7 @@ async function readSuccessor(
   if (reading.kind === 'unchanged') {
     return undefined;
   }
-  const hashSeed = randomInt(2 ** 32);
-  const steps = imageMapSteps(reading.bytes, settings.maxBytes, hashSeed);
-  const map = await runInSlices(steps, BESIDE_REVIEWS);
+  const map = await runInSlices(mapSteps(reading.bytes, settings.maxBytes), BESIDE_REVIEWS);
   const faults = await runInSlices(successorSteps(map, rules, settings), BESIDE_REVIEWS);
   return faults.length === 0 ? reading : undefined;
 }

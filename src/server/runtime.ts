@@ -5,6 +5,7 @@ import type { Config, ImageMapConfig } from '../config/schema.ts';
 import { RewriterError } from '../core/errors.ts';
 import { createPolicy, type Policy } from '../core/policy.ts';
 import type { EventLog } from '../log.ts';
+import { LOGGED_FAULTS } from '../log-events.ts';
 import { forgetMap, type Metrics } from '../metrics.ts';
 import { CachedMap, type MapObserver } from '../source/cached-map.ts';
 import { mapSettings } from '../source/map-settings.ts';
@@ -12,8 +13,6 @@ import type { MapSource } from '../source/source.ts';
 import { sourceBeside } from './map-hold.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { ReadAgain } from './read-again.ts';
-
-const LOGGED_FAULTS = 10;
 
 export interface RuntimeOptions {
   readonly path: string;
@@ -293,8 +292,11 @@ export class Runtime {
         log.write('warn', 'map.cache-failed', { location: this.#map?.location, error: message });
       },
       cacheUnused: ({ code, message }) => {
-        const { location } = this.#map ?? {};
-        log.write('warn', 'map.cache-unused', { location, code, error: message });
+        log.write('warn', 'map.cache-unused', {
+          location: this.#map?.location,
+          code,
+          error: message,
+        });
       },
       stale: ({ code, message }) => {
         metrics.mapLoads.inc({ result: 'failed' });

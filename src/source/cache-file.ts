@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { RewriterError } from '../core/errors.ts';
 import { isRecord, parseJson } from '../core/json-value.ts';
 import { withRegularFile } from '../files/regular-file.ts';
-import { fileFaultText, isNotFound } from '../files/text-file.ts';
+import { fileFaultText, unless } from '../files/text-file.ts';
 import { sha256Steps } from './digest.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, type Pace, runInSlices } from './slices.ts';
 
@@ -95,11 +95,11 @@ export function cacheError(reason: string, cause?: unknown): RewriterError {
 
 async function readWhole(path: string): Promise<Buffer | undefined> {
   try {
-    return await withRegularFile(path, (file) => file.readFile());
+    return await unless(
+      withRegularFile(path, (file) => file.readFile()),
+      'ENOENT',
+    );
   } catch (error) {
-    if (isNotFound(error)) {
-      return undefined;
-    }
     throw cacheError(fileFaultText(path, error), error);
   }
 }

@@ -2,7 +2,8 @@ import { freeMemory } from '../core/free-memory.ts';
 import type { ImageMap } from '../core/image-map.ts';
 import { BUILD } from '../version.ts';
 import type { MapCache } from './cache-file.ts';
-import type { KeyReader, SignedBytes } from './signed-read.ts';
+import { type CacheSettings, keepsTables } from './read-cache.ts';
+import type { SignedBytes } from './signed-read.ts';
 
 /** A map in use, and the bytes that it was made of. */
 export interface KeepableMap extends SignedBytes {
@@ -21,11 +22,6 @@ export interface CacheKeeperOptions {
   readonly onFailure: (error: Error) => void;
 }
 
-export interface CacheKeeperSettings {
-  readonly cache?: MapCache | undefined;
-  readonly readKeys?: KeyReader;
-}
-
 interface Unsaved {
   readonly map: KeepableMap;
   /** Whether it was told that it could not be saved. */
@@ -35,7 +31,7 @@ interface Unsaved {
 /** Sees to it that the cache holds the map in use: saves in the background, and again where that failed. */
 export class CacheKeeper {
   readonly #options: CacheKeeperOptions;
-  #settings: CacheKeeperSettings;
+  #settings: CacheSettings;
   /** Whether the cache holds the map in use. */
   #isKept = false;
   /** What the cache shall hold and does not yet. */
@@ -44,7 +40,7 @@ export class CacheKeeper {
   /** The cache in which a confirmation is being noted. */
   #confirming: MapCache | undefined;
 
-  constructor(settings: CacheKeeperSettings, options: CacheKeeperOptions) {
+  constructor(settings: CacheSettings, options: CacheKeeperOptions) {
     this.#settings = settings;
     this.#options = options;
   }
@@ -54,7 +50,7 @@ export class CacheKeeper {
   }
 
   /** Takes another cache, which holds nothing of the map in use. */
-  reconfigure(settings: CacheKeeperSettings): void {
+  reconfigure(settings: CacheSettings): void {
     this.#settings = settings;
     this.#isKept = false;
     this.#unsaved = undefined;
@@ -64,7 +60,7 @@ export class CacheKeeper {
   found(map: KeepableMap, withTables: boolean): void {
     this.#isKept = true;
     // With tables, which are saved when it is confirmed, the next start need not read the bytes.
-    this.#unsaved = withTables || !this.#keepsTables ? undefined : { map, isTold: false };
+    this.#unsaved = withTables || !keepsTables(this.#settings) ? undefined : { map, isTold: false };
   }
 
   /** Saves the map in use, which the cache does not hold; its bytes are given up to this. */
@@ -99,11 +95,6 @@ export class CacheKeeper {
     }
   }
 
-  /** A signature is one of the bytes, and says nothing about what was made of them. */
-  get #keepsTables(): boolean {
-    return this.#settings.readKeys === undefined;
-  }
-
   /** Saves the latest, one after the other; what could not be saved is tried again when it is confirmed. */
   async #save(): Promise<void> {
     if (this.#isSaving) {
@@ -117,7 +108,7 @@ export class CacheKeeper {
       const { rules, ...read } = unsaved.map;
       error = await cache?.save(
         { ...read, confirmedAt: this.#options.confirmedAt() },
-        this.#keepsTables ? rules.save(BUILD) : undefined,
+        keepsTables(this.#settings) ? rules.save(BUILD) : undefined,
       );
       if (this.#unsaved !== unsaved || this.#settings.cache !== cache) {
         // There is another one to save by now, or another place for it.

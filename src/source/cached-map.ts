@@ -1,8 +1,6 @@
-import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import { RewriterError } from '../core/errors.ts';
-import { hasFaults, type ImageMap, type MapFaults } from '../core/image-map.ts';
-import { imageMapSteps } from '../core/parse-image-map.ts';
+import { hasFaults, type ImageMap } from '../core/image-map.ts';
 import { countChanges, type MapChangeCounts } from '../core/map-diff.ts';
 import { type MapGuards, successorSteps } from '../core/map-guard.ts';
 import { MapStore } from '../core/map-store.ts';
@@ -11,15 +9,16 @@ import type { MapIdentity } from '../core/policy.ts';
 import type { Steps } from '../core/steps.ts';
 import { BUILD } from '../version.ts';
 import type { CachedBytes } from './cache-file.ts';
-import { CacheKeeper, type CacheKeeperSettings, type KeepableMap } from './cache-keeper.ts';
+import { CacheKeeper, type KeepableMap } from './cache-keeper.ts';
 import { sha256Steps } from './digest.ts';
-import { readCache } from './read-cache.ts';
+import { mapSteps } from './map-steps.ts';
+import { type CacheSettings, keepsTables, readCache } from './read-cache.ts';
 import { pauseBetweenReads } from './read-pause.ts';
 import { SignedReader, type SignedBytes, type SignedReadSettings } from './signed-read.ts';
 import { BEFORE_REVIEWS, BESIDE_REVIEWS, runInSlices } from './slices.ts';
 import { type MapReading, type MapSource, placeOf } from './source.ts';
 
-export interface CachedMapSettings extends MapGuards, SignedReadSettings, CacheKeeperSettings {
+export interface CachedMapSettings extends MapGuards, SignedReadSettings, CacheSettings {
   /** Milliseconds between reads, ±20 %. */
   readonly refreshInterval: number;
 }
@@ -301,7 +300,7 @@ export class CachedMap {
     restored?: ImageMap,
   ): Promise<LoadedMap | RewriterError> {
     const settings = this.#settings;
-    const rules = restored ?? (await this.#parse(bytes));
+    const rules = restored ?? (await this.#run(mapSteps(bytes, settings.maxBytes)));
     // Serials and sizes of another place say nothing about this one.
     const place = placeOf(this.#source);
     const current = this.#current?.place === place ? this.#current.rules : undefined;
@@ -323,16 +322,11 @@ export class CachedMap {
     };
   }
 
-  #parse(bytes: Uint8Array): Promise<ImageMap | MapFaults> {
-    const hashSeed = randomInt(2 ** 32);
-    return this.#run(imageMapSteps(bytes, this.#settings.maxBytes, hashSeed));
-  }
-
   /** The map that this build made of the bytes when it checked them, in a hundredth of the time. */
   #restore({ bytes, tables }: CachedBytes): ImageMap | undefined {
-    const { maxBytes, readKeys } = this.#settings;
-    // A signature is one of the bytes, and says nothing about what was made of them.
-    return tables === undefined || readKeys !== undefined || bytes.length > maxBytes
+    return tables === undefined ||
+      !keepsTables(this.#settings) ||
+      bytes.length > this.#settings.maxBytes
       ? undefined
       : MapStore.restore(tables, BUILD);
   }

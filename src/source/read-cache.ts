@@ -13,6 +13,11 @@ export interface CacheSettings {
   readonly readKeys?: KeyReader;
 }
 
+/** A signature is one of the bytes, and says nothing about what was made of them. */
+export function keepsTables({ readKeys }: CacheSettings): boolean {
+  return readKeys === undefined;
+}
+
 /**
  * What the cache holds, if it is of the source and signed where it must be; undefined where there is none.
  * Throws a `RewriterError` where there is one that cannot be used, or none that can be read in time.
