@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.ts';
 import { readMetric } from './http.ts';
-import { connectionLoad, fullLoad, type LoadResult, pacedLoad } from './load.ts';
+import { connectionLoad, fullLoad, type LoadResult, pacedLoad, warmUpLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { AuditRow } from './report.ts';
 import { median, sum } from './statistics.ts';
@@ -48,9 +48,10 @@ export class Contender implements AsyncDisposable {
   }
 
   /** Full load on every process, until what is used most is compiled. */
-  async warmUp(connections: number, plan: Plan): Promise<void> {
+  async warmUp({ compiling }: Plan): Promise<void> {
     for (const running of this.#processes) {
-      await this.#load(fullLoad, running, connections, { ...plan, seconds: plan.compiling });
+      const { total } = await warmUpLoad(running.target(), compiling);
+      this.#answers += total;
     }
   }
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../support/certificates.ts';
 import { expectConstant } from './answer-check.ts';
 import { buildTarget, type Target } from './connection.ts';
-import { connectionLoad, fullLoad, pacedLoad, type Sample } from './load.ts';
+import { connectionLoad, fullLoad, pacedLoad, type Sample, warmUpLoad } from './load.ts';
 import { capturedReview } from './reviews.ts';
 import { CONSTANT_ANSWER } from './yardsticks/constant-answer.ts';
 
@@ -84,6 +84,16 @@ describe('a full load', () => {
       return { status: 200, body: RIGHT };
     };
     await expect(fullLoad(target, SHORT)).rejects.toThrow();
+  });
+});
+
+describe('a warm-up', () => {
+  it('opens connections anew for each of its spells, and counts every answer', async () => {
+    answer = (index) => ({ status: index === 5 ? 500 : 200, body: RIGHT });
+    const { total, errors } = await warmUpLoad(target, 0.6);
+    expect(connections).toBe(8 + 64);
+    expect(total).toBe(requests);
+    expect(errors).toBe(1);
   });
 });
 

@@ -5,7 +5,7 @@ export interface Plan {
   readonly seconds: number;
   /** Seconds of load before each of them. */
   readonly warmUp: number;
-  /** Seconds of load before the first of them, in which V8 compiles what is used most. */
+  /** Seconds of load on each process before the first of them, in which V8 compiles what is used most. */
   readonly compiling: number;
   /** How many processes of each subject take turns: two of the same program differ by some percent. */
   readonly processes: number;
@@ -21,7 +21,7 @@ export const FULL: Plan = {
   name: 'full',
   seconds: 0.6,
   warmUp: 0.15,
-  compiling: 4,
+  compiling: 5,
   processes: 6,
   rounds: 36,
   sideRounds: 6,

@@ -1,4 +1,4 @@
-import { fullLoad } from './load.ts';
+import { fullLoad, warmUpLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { Report, ScalingRow } from './report.ts';
 import {
@@ -23,9 +23,9 @@ export async function measureScaling(
 ): Promise<Pick<Report, 'containers' | 'bodies'>> {
   await using running = await testbed.start('prefix');
   const { cpu } = running.process;
-  // The first loads would pay for compiling what the later ones use.
   const options = { connections: CONNECTIONS, seconds, warmUp, cpu };
-  await fullLoad(running.target(capturedReview()), { ...options, seconds: compiling });
+  // The first loads would pay for compiling what the later ones use.
+  await warmUpLoad(running.target(capturedReview()), compiling);
 
   const measure = async (reviews: readonly SampleReview[]): Promise<ScalingRow[]> => {
     const table = await inRounds(sideRounds, reviews, (review) =>

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetric } from './http.ts';
-import { fullLoad, pacedLoad, type Sample } from './load.ts';
+import { pacedLoad, type Sample, warmUpLoad } from './load.ts';
 import {
   type Interval,
   lengthOf,
@@ -124,7 +124,7 @@ async function measureMap(testbed: Testbed, subject: MapSubject, plan: Plan): Pr
   };
 }
 
-/** Compiles what is used most by a full load, then sends reviews at an even pace. Returns the wrong answers. */
+/** Warms a server up by a full load, then sends reviews at an even pace. Returns the wrong answers. */
 async function underLightLoad(
   running: Running,
   plan: Plan,
@@ -134,12 +134,7 @@ async function underLightLoad(
   const samples: Sample[] = [];
   const target = running.target(undefined, versions);
   // Else V8 would go on compiling for seconds, on the same processor, and that would be what is seen.
-  const { errors } = await fullLoad(target, {
-    connections: PROBE.connections,
-    warmUp: 0,
-    seconds: plan.compiling,
-    cpu: running.process.cpu,
-  });
+  const { errors } = await warmUpLoad(target, plan.compiling);
   await pacedLoad(target, { ...PROBE, onSample: (sample) => samples.push(sample) }, async () => {
     await sleep(SETTLE);
     await during(samples);

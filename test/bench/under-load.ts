@@ -9,7 +9,6 @@ import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
 import type { Testbed } from './testbed.ts';
 
 const CONNECTIONS = [8, 64];
-const WARMING_CONNECTIONS = 8;
 /** The order of the turns: what is compared stands side by side, since the machine changes within seconds. */
 const TURNS: readonly Subject[] = ['fastify', 'floor', 'map-10k', 'prefix', 'map-100k'];
 const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
@@ -36,7 +35,7 @@ export async function measureUnderLoad(
 
     say('load until what is used most is compiled');
     for (const contender of contenders) {
-      await contender.warmUp(WARMING_CONNECTIONS, plan);
+      await contender.warmUp(plan);
     }
     const throughput: ThroughputRow[] = [];
     for (const connections of CONNECTIONS) {
