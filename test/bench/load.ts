@@ -32,21 +32,22 @@ export async function fullLoad(target: Target, options: LoadOptions): Promise<Lo
   );
 }
 
-/** What a warm-up did: all answers, and those that were wrong. */
-export type WarmUpResult = Pick<LoadResult, 'total' | 'errors'>;
-
-/** Seconds of each load of a warm-up, and how many connections they have in turn. */
+/** How many connections full load is measured over; a warm-up has them in turn. */
+export const CONNECTION_COUNTS: readonly number[] = [8, 64];
+/** Seconds of each load of a warm-up. */
 const SPELL = 0.5;
-const SPELL_CONNECTIONS = [8, 64];
 
 /**
  * Full load until V8 has compiled what is used most. It comes in spells with connections of their own: the
  * first connections that end make V8 drop much of what it had compiled, and compile it once more.
  */
-export async function warmUpLoad(target: Target, seconds: number): Promise<WarmUpResult> {
+export async function warmUpLoad(
+  target: Target,
+  seconds: number,
+): Promise<Pick<LoadResult, 'total' | 'errors'>> {
   let [total, errors] = [0, 0];
   for (let spell = 0; spell * SPELL < seconds; spell += 1) {
-    const connections = SPELL_CONNECTIONS[spell % SPELL_CONNECTIONS.length] ?? NaN;
+    const connections = CONNECTION_COUNTS[spell % CONNECTION_COUNTS.length] ?? NaN;
     const options = { connections, seconds: SPELL, warmUp: 0, cpu: () => NaN };
     const result = await fullLoad(target, options);
     total += result.total;

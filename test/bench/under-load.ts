@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Contender } from './contender.ts';
-import type { LoadResult } from './load.ts';
+import { CONNECTION_COUNTS, type LoadResult } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { ConnectionRow, HalfLoadRow, Latency, Report, ThroughputRow } from './report.ts';
 import { inRounds } from './rounds.ts';
@@ -8,7 +8,6 @@ import { highest, median, medianRatio, percentile, sum } from './statistics.ts';
 import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
 import type { Testbed } from './testbed.ts';
 
-const CONNECTIONS = [8, 64];
 /** The order of the turns: what is compared stands side by side, since the machine changes within seconds. */
 const TURNS: readonly Subject[] = ['fastify', 'floor', 'map-10k', 'prefix', 'map-100k'];
 const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
@@ -38,7 +37,7 @@ export async function measureUnderLoad(
       await contender.warmUp(plan);
     }
     const throughput: ThroughputRow[] = [];
-    for (const connections of CONNECTIONS) {
+    for (const connections of CONNECTION_COUNTS) {
       say(`full load, ${connections} connections`);
       throughput.push(...(await measureThroughput(contenders, connections, plan)));
     }
