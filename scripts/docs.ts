@@ -24,7 +24,7 @@ import { UNSEEN_REASONS } from '../src/core/coverage/webhook-sight.ts';
 import { LOG_EVENTS } from '../src/log-events.ts';
 import { createMetrics, METRIC_PREFIX } from '../src/metrics.ts';
 import { renderMarkdown } from '../test/bench/render.ts';
-import { parseReport } from '../test/bench/report.ts';
+import { parseReports } from '../test/bench/report.ts';
 import { alertList } from './alert-docs.ts';
 import { CHART, CHART_SCHEMA_FILE, chartSchema, chartValueTables } from './chart-docs.ts';
 import { IMAGE_MAP_SCHEMA } from './image-map-schema.ts';
@@ -519,7 +519,7 @@ const GENERATORS: Readonly<Record<string, () => string | Promise<string>>> = {
   'precedence map': () => exampleMap(BY_PRECEDENCE),
   'patch of a Deployment pod': patchOfDeploymentPod,
   'chart values': chartValueTables,
-  performance: () => renderMarkdown(parseReport(readFileSync(join(ROOT, REPORT_FILE), 'utf8'))),
+  performance: () => renderMarkdown(parseReports(readFileSync(join(ROOT, REPORT_FILE), 'utf8'))),
   ...Object.fromEntries(
     Object.entries(EXAMPLES).map(([name, example]) => [
       `decisions: ${name}`,

@@ -1,4 +1,4 @@
-import { fullLoad } from './load.ts';
+import { fullLoad, warmUpLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { AllocationRow } from './report.ts';
 import type { Subject } from './subjects.ts';
@@ -20,13 +20,13 @@ export async function measureAllocation(testbed: Testbed, plan: Plan): Promise<A
 async function measureSubject(
   testbed: Testbed,
   subject: Subject,
-  { seconds }: Plan,
+  { seconds, compiling }: Plan,
 ): Promise<AllocationRow> {
   await using running = await testbed.start(subject, { flags: PROBE, hasChannel: true });
   const { cpu } = running.process;
-  const load = { connections: CONNECTIONS, seconds, warmUp: 0, cpu };
-  await fullLoad(running.target(), load);
+  await warmUpLoad(running.target(), compiling);
   await running.process.ask('begin');
+  const load = { connections: CONNECTIONS, seconds, warmUp: 0, cpu };
   const { total, cpuSeconds } = await fullLoad(running.target(), load);
   const { allocated, collections } = (await running.process.ask('end')) as {
     allocated: number;

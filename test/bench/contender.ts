@@ -17,13 +17,12 @@ interface Written {
   readonly bytes: number;
 }
 
-/** A subject under one load after the other. Its processes take them in turns. */
+/** The processes of a subject, each under one load after the other. */
 export class Contender implements AsyncDisposable {
   readonly subject: Subject;
   readonly #processes: readonly Running[];
   /** Lines and bytes in the log before the first review. */
   readonly #before: Written;
-  #turn = 0;
   #answers = 0;
 
   private constructor(subject: Subject, processes: readonly Running[]) {
@@ -50,21 +49,21 @@ export class Contender implements AsyncDisposable {
   /** Full load on every process, until what is used most is compiled. */
   async warmUp({ compiling }: Plan): Promise<void> {
     for (const running of this.#processes) {
-      const { total } = await warmUpLoad(running.target(), compiling);
-      this.#answers += total;
+      this.#answers += await warmUpLoad(running.target(), compiling);
     }
   }
 
-  async full(connections: number, plan: Plan): Promise<LoadResult> {
-    return this.#load(fullLoad, this.#next(), connections, plan);
+  async full(process: number, connections: number, plan: Plan): Promise<LoadResult> {
+    return this.#load(fullLoad, process, connections, plan);
   }
 
-  async connecting(connections: number, plan: Plan): Promise<LoadResult> {
-    return this.#load(connectionLoad, this.#next(), connections, plan);
+  async connecting(process: number, connections: number, plan: Plan): Promise<LoadResult> {
+    return this.#load(connectionLoad, process, connections, plan);
   }
 
   /** Latencies in milliseconds at an even pace, and how many answers were wrong. */
   async paced(
+    process: number,
     perSecond: number,
     { seconds, warmUp }: Plan,
   ): Promise<Pick<LoadResult, 'latencies' | 'errors'>> {
@@ -72,7 +71,7 @@ export class Contender implements AsyncDisposable {
     const begun = performance.now() + warmUp * 1000;
     let errors = 0;
     await pacedLoad(
-      this.#next().target(),
+      this.#running(process).target(),
       {
         connections: PACED_CONNECTIONS,
         perSecond,
@@ -112,10 +111,9 @@ export class Contender implements AsyncDisposable {
     await Promise.all(this.#processes.map((running) => running[Symbol.asyncDispose]()));
   }
 
-  #next(): Running {
-    const running = this.#processes[this.#turn % this.#processes.length];
-    if (running === undefined) throw new Error(`no process of ${this.subject} was started`);
-    this.#turn += 1;
+  #running(process: number): Running {
+    const running = this.#processes[process];
+    if (running === undefined) throw new Error(`${this.subject} has no process ${process}`);
     return running;
   }
 
@@ -127,7 +125,7 @@ export class Contender implements AsyncDisposable {
   }
 
   async #answerBytes(): Promise<number> {
-    const connection = await Connection.open(this.#next().target());
+    const connection = await Connection.open(this.#running(0).target());
     await connection.ask();
     this.#answers += 1;
     connection.close();
@@ -136,10 +134,11 @@ export class Contender implements AsyncDisposable {
 
   async #load(
     load: typeof fullLoad,
-    running: Running,
+    process: number,
     connections: number,
     { seconds, warmUp }: Plan,
   ): Promise<LoadResult> {
+    const running = this.#running(process);
     const { cpu } = running.process;
     const result = await load(running.target(), { connections, seconds, warmUp, cpu });
     this.#answers += result.total;

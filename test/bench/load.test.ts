@@ -89,11 +89,14 @@ describe('a full load', () => {
 
 describe('a warm-up', () => {
   it('opens connections anew for each of its spells, and counts every answer', async () => {
-    answer = (index) => ({ status: index === 5 ? 500 : 200, body: RIGHT });
-    const { total, errors } = await warmUpLoad(target, 0.6);
+    const answers = await warmUpLoad(target, 0.6);
     expect(connections).toBe(8 + 64);
-    expect(total).toBe(requests);
-    expect(errors).toBe(1);
+    expect(answers).toBe(requests);
+  });
+
+  it('fails where an answer is wrong', async () => {
+    answer = (index) => ({ status: index === 5 ? 500 : 200, body: RIGHT });
+    await expect(warmUpLoad(target, 0.1)).rejects.toThrow('1 of');
   });
 });
 

@@ -7,6 +7,8 @@ export interface Plan {
   readonly warmUp: number;
   /** Seconds of load on each process before the first of them, in which V8 compiles what is used most. */
   readonly compiling: number;
+  /** How many rounds each process has before those that count, whenever its turn comes. */
+  readonly settling: number;
   /** How many processes of each subject take turns: two of the same program differ by some percent. */
   readonly processes: number;
   /** How often each subject has its turn, at full load and at half of it. */
@@ -22,6 +24,7 @@ export const FULL: Plan = {
   seconds: 0.6,
   warmUp: 0.15,
   compiling: 5,
+  settling: 2,
   processes: 6,
   rounds: 36,
   sideRounds: 6,
@@ -35,6 +38,7 @@ export const QUICK: Plan = {
   seconds: 0.8,
   warmUp: 0.2,
   compiling: 3,
+  settling: 1,
   processes: 1,
   rounds: 3,
   sideRounds: 2,

@@ -1,21 +1,21 @@
-import { describeReport, describeRun, type Section } from './sections.ts';
+import { describeReports, describeRuns, type Section } from './sections.ts';
 import { table } from '../../scripts/markdown.ts';
 import type { Report } from './report.ts';
 
-/** The report for a terminal. */
-export function renderText(report: Report): string {
-  const parts = describeReport(report).map(
+/** The report on runs for a terminal. */
+export function renderText(reports: readonly Report[]): string {
+  const parts = describeReports(reports).map(
     ({ title, text, ...section }) => `${title.toUpperCase()}\n${text}\n\n${alignedTable(section)}`,
   );
-  return `${[describeRun(report), ...parts].join('\n\n')}\n`;
+  return `${[describeRuns(reports), ...parts].join('\n\n')}\n`;
 }
 
 /** The same report for a page of the documentation. */
-export function renderMarkdown(report: Report): string {
-  const parts = describeReport(report).map(
+export function renderMarkdown(reports: readonly Report[]): string {
+  const parts = describeReports(reports).map(
     ({ title, text, head, rows }) => `## ${title}\n\n${text}\n\n${table(head, rows)}`,
   );
-  return [describeRun(report), ...parts].join('\n\n');
+  return [describeRuns(reports), ...parts].join('\n\n');
 }
 
 /** The first column to the left, figures to the right. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { FULL } from './plan.ts';
 import { renderMarkdown, renderText } from './render.ts';
-import { parseReport, type Report } from './report.ts';
+import { parseReports, type Report } from './report.ts';
 import type { Subject } from './subjects.ts';
-import { isMet, judge } from './targets.ts';
+import { isMet, judge, judgeRuns } from './targets.ts';
 
 const LATENCY = { p50: 0.25, p99: 1, p999: 2 };
 
@@ -157,16 +157,52 @@ describe('the targets', () => {
   });
 });
 
+describe('the targets of several runs', () => {
+  const title = 'reviews per CPU second, prefix rule, over Fastify';
+  const ofRuns = (...ratios: readonly number[]): boolean[] => {
+    const reports = ratios.map((overFastify) => ({
+      ...GOOD,
+      throughput: GOOD.throughput.map((row) => ({ ...row, overFastify })),
+    }));
+    return judgeRuns(reports)
+      .filter((target) => target.title === title)
+      .map(isMet);
+  };
+
+  it('are met where every run meets them', () => {
+    expect(ofRuns(1.2, 1.1, 1.3)).toEqual([true]);
+    expect(ofRuns(1.2, 1.0, 1.3)).toEqual([false]);
+  });
+
+  it('are missed where a run lacks the figure', () => {
+    expect(ofRuns(1.2, NaN)).toEqual([false]);
+  });
+});
+
 describe('the report', () => {
   it('says how far a figure is from its target', () => {
     const slow = {
       ...GOOD,
       starts: [{ name: 'prefix' as const, median: 525, slowest: 600, background: 30 }],
     };
-    const line = renderMarkdown(slow)
+    const line = renderMarkdown([slow])
       .split('\n')
       .find((each) => each.includes('exec to ready, prefix rule'));
     expect(line).toBe('| exec to ready, prefix rule | 525.0 ms | at most 350.0 ms | no (+50 %) |');
+  });
+
+  it('shows every run, and how far the worst of them is from each target', () => {
+    const starts = (median: number): Partial<Report> => ({
+      starts: [{ name: 'prefix' as const, median, slowest: 600, background: 30 }],
+    });
+    const lines = renderMarkdown([
+      { ...GOOD, ...starts(525) },
+      { ...GOOD, ...starts(200) },
+    ]).split('\n');
+    expect(lines).toContain('| target | run 1 | run 2 | wanted | met |');
+    expect(lines).toContain(
+      '| exec to ready, prefix rule | 525.0 ms | 200.0 ms | at most 350.0 ms | no (+50 %) |',
+    );
   });
 
   it('says of a missed target, and of no other, what stands in the way', () => {
@@ -175,26 +211,26 @@ describe('the report', () => {
       swaps: GOOD.swaps.map((row) => ({ ...row, pause: row.pause + 0.1 })),
     };
     const reason = 'While a map is taken into use';
-    expect(renderMarkdown(slow)).toContain(reason);
-    expect(renderMarkdown(GOOD)).not.toContain(reason);
+    expect(renderMarkdown([slow])).toContain(reason);
+    expect(renderMarkdown([GOOD])).not.toContain(reason);
   });
 
   it('says how many processes of each server took part', () => {
-    const { rounds, seconds, processes } = FULL;
-    expect(renderText(GOOD)).toContain(
-      `${rounds} rounds in turns of ${seconds} s, for which ${processes} processes of each`,
+    const { rounds, seconds, processes, settling } = FULL;
+    expect(renderText([GOOD])).toContain(
+      `${rounds} rounds in turns of ${seconds} s, which ${processes} processes of each server had one after the other, each after ${settling} more`,
     );
   });
 
   it('names the machine, and says whether server and load were kept apart', () => {
-    expect(renderText(GOOD)).toContain('Test Processor, 2 processors, 16 GiB, Linux 6.1');
-    expect(renderText(GOOD)).toContain('a processor of their own each');
+    expect(renderText([GOOD])).toContain('Test Processor, 2 processors, 16 GiB, Linux 6.1');
+    expect(renderText([GOOD])).toContain('a processor of their own each');
     const loose = { ...GOOD, machine: { ...GOOD.machine, isPinned: false } };
-    expect(renderText(loose)).toContain('were not pinned');
+    expect(renderText([loose])).toContain('were not pinned');
   });
 
   it('shows each subject beside the floor, Fastify and the prefix rule at the same number of connections', () => {
-    const rows = renderMarkdown(GOOD)
+    const rows = renderMarkdown([GOOD])
       .split('\n')
       .filter((line) => line.startsWith('| sdr-image-rewriter, prefix rule'));
     expect(rows).toContain(
@@ -204,17 +240,17 @@ describe('the report', () => {
 
   it('has the same figures on the terminal as in the documentation', () => {
     const figures = (text: string): string[] => text.match(/\d[\d,.]*/g) ?? [];
-    expect(figures(renderText(GOOD))).toEqual(figures(renderMarkdown(GOOD)));
+    expect(figures(renderText([GOOD]))).toEqual(figures(renderMarkdown([GOOD])));
   });
 
   it('puts the figures of a column below one another', () => {
-    const lines = renderText(GOOD).split('\n');
+    const lines = renderText([GOOD]).split('\n');
     const start = lines.findIndex((line) => line.startsWith('configuration'));
     const [head, ...rows] = lines.slice(start, start + 6);
     expect(new Set(rows.map((row) => row.length))).toEqual(new Set([head?.length]));
   });
 
   it('survives the way through JSON, figures that could not be had included', () => {
-    expect(parseReport(JSON.stringify(GOOD))).toEqual(GOOD);
+    expect(parseReports(JSON.stringify([GOOD]))).toEqual([GOOD]);
   });
 });

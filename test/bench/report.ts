@@ -1,9 +1,9 @@
 import type { Plan } from './plan.ts';
 import type { MapSubject, Subject } from './subjects.ts';
 
-/** Reads a report that `--json` printed. JSON has no NaN, which a figure is that could not be had. */
-export function parseReport(text: string): Report {
-  return JSON.parse(text, (_key, value: unknown) => (value === null ? NaN : value)) as Report;
+/** Reads what `--json` printed, a report for each run. JSON has no NaN, which a figure is that could not be had. */
+export function parseReports(text: string): Report[] {
+  return JSON.parse(text, (_key, value: unknown) => (value === null ? NaN : value)) as Report[];
 }
 
 /** Everything that one run of the benchmark measured. Figures of several rounds are medians. */

@@ -1,6 +1,6 @@
 import type { Report } from './report.ts';
 import { SUBJECTS } from './subjects.ts';
-import { isMet, judge, type TargetResult } from './targets.ts';
+import { isMet, judgeRuns, type RunsResult } from './targets.ts';
 
 /** A part of the report: what it shows, and a table. The first column is text, the others are figures. */
 export interface Section {
@@ -10,10 +10,11 @@ export interface Section {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** The one table, what it comes to, and all else that was measured. */
-export function describeReport(report: Report): Section[] {
+/** What the runs come to, and all that the last one of them measured. */
+export function describeReports(reports: readonly Report[]): Section[] {
+  const report = lastOf(reports);
   return [
-    targetSection(judge(report)),
+    targetSection(judgeRuns(reports)),
     throughputSection(report),
     halfLoadSection(report),
     memorySection(report),
@@ -28,34 +29,53 @@ export function describeReport(report: Report): Section[] {
   ];
 }
 
-/** The machine and the settings of the run, as sentences. */
-export function describeRun({ date, machine, plan }: Report): string {
+function lastOf(reports: readonly Report[]): Report {
+  const last = reports.at(-1);
+  if (last === undefined) throw new Error('there is no run to report on');
+  return last;
+}
+
+/** The machine and the settings of the last run, as sentences. */
+export function describeRuns(reports: readonly Report[]): string {
+  const { date, machine, plan } = lastOf(reports);
   const pinned = machine.isPinned
     ? 'Server and load had a processor of their own each (taskset).'
     : 'Server and load were not pinned to processors: there is no taskset here, or only one processor.';
   const processes =
-    plan.processes === 1 ? '' : `, for which ${plan.processes} processes of each server took turns`;
+    plan.processes === 1
+      ? ''
+      : `, which ${plan.processes} processes of each server had one after the other, each after ${plan.settling} more that do not count`;
+  const several =
+    reports.length === 1
+      ? []
+      : [
+          `${reports.length} runs in a row; all tables but the first are those of the last of them.`,
+        ];
   return [
     `${machine.processor}, ${machine.processors} processors, ${fixed(machine.memoryGibibytes, 0)} GiB, Linux ${machine.kernel}, Node.js ${machine.node}, ${date.slice(0, 10)}.`,
     pinned,
     `A ${plan.name} run: ${plan.rounds} rounds in turns of ${plan.seconds} s${processes}; figures, and ratios (×), are medians of the rounds.`,
+    ...several,
   ].join(' ');
 }
 
-function targetSection(targets: readonly TargetResult[]): Section {
+function targetSection(targets: readonly RunsResult[]): Section {
   const figure = (value: number, unit: string): string => {
     const digits = unit === '×' ? 2 : unit === '' ? 0 : 1;
     return `${fixed(value, digits)} ${unit}`.trim();
   };
   return {
     title: 'Targets',
-    text: ['What this project wants to reach.', ...obstaclesOf(targets)].join('\n\n'),
-    head: ['target', 'measured', 'wanted', 'met'],
+    text: [
+      'What this project wants to reach, and how far the worst run is from it.',
+      ...obstaclesOf(targets),
+    ].join('\n\n'),
+    head: ['target', ...measuredHead(targets), 'wanted', 'met'],
     rows: targets.map((target) => {
-      const { title, measured, bound, limit, unit } = target;
+      const { title, ofRuns, bound, limit, unit } = target;
       return [
         title,
-        figure(measured, unit),
+        ...ofRuns.map((measured) => figure(measured, unit)),
         `${bound} ${figure(limit, unit)}`,
         isMet(target) ? `yes${share(target)}` : `no${share(target)}`,
       ];
@@ -63,14 +83,19 @@ function targetSection(targets: readonly TargetResult[]): Section {
   };
 }
 
+function measuredHead([target]: readonly RunsResult[]): string[] {
+  const runs = target?.ofRuns ?? [];
+  return runs.length === 1 ? ['measured'] : runs.map((_, index) => `run ${index + 1}`);
+}
+
 /** What stands in the way of the targets that were missed. */
-function obstaclesOf(targets: readonly TargetResult[]): string[] {
+function obstaclesOf(targets: readonly RunsResult[]): string[] {
   const texts = targets.flatMap((target) => (isMet(target) ? [] : (target.obstacle ?? [])));
   return [...new Set(texts)];
 }
 
 /** How far a figure is from its limit, in percent of the limit. */
-function share({ measured, limit }: TargetResult): string {
+function share({ measured, limit }: RunsResult): string {
   if (limit === 0 || !Number.isFinite(measured)) {
     return '';
   }

@@ -134,12 +134,12 @@ async function underLightLoad(
   const samples: Sample[] = [];
   const target = running.target(undefined, versions);
   // Else V8 would go on compiling for seconds, on the same processor, and that would be what is seen.
-  const { errors } = await warmUpLoad(target, plan.compiling);
+  await warmUpLoad(target, plan.compiling);
   await pacedLoad(target, { ...PROBE, onSample: (sample) => samples.push(sample) }, async () => {
     await sleep(SETTLE);
     await during(samples);
   });
-  return errors + samples.filter(({ answer }) => answer === undefined).length;
+  return samples.filter(({ answer }) => answer === undefined).length;
 }
 
 /** What the server stopped for since it was asked last. */

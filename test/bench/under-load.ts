@@ -3,7 +3,7 @@ import { Contender } from './contender.ts';
 import { CONNECTION_COUNTS, type LoadResult } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { ConnectionRow, HalfLoadRow, Latency, Report, ThroughputRow } from './report.ts';
-import { inRounds } from './rounds.ts';
+import { inRoundsOfProcesses } from './rounds.ts';
 import { highest, median, medianRatio, percentile, sum } from './statistics.ts';
 import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
 import type { Testbed } from './testbed.ts';
@@ -66,8 +66,8 @@ async function measureThroughput(
   const turns = contenders.toSorted(
     (one, other) => TURNS.indexOf(one.subject) - TURNS.indexOf(other.subject),
   );
-  const measured = await inRounds(plan.rounds, turns, (contender) =>
-    contender.full(connections, plan),
+  const measured = await inRoundsOfProcesses(plan, turns, (contender, process) =>
+    contender.full(process, connections, plan),
   );
   const table = measured.toSorted(
     (one, other) => contenders.indexOf(one.item) - contenders.indexOf(other.item),
@@ -76,10 +76,11 @@ async function measureThroughput(
     const yardstick = table.find(({ item }) => item.subject === other)?.results ?? [];
     return medianRatio(results.map(perCpuSecond), yardstick.map(perCpuSecond));
   };
-  return table.map(({ item: { subject }, results }) => ({
+  return table.map(({ item: { subject }, unsettled, results }) => ({
     subject,
     connections,
     ...rates(results),
+    errors: errors([...unsettled, ...results]),
     overFloor: over(results, 'floor'),
     overFastify: over(results, 'fastify'),
     overPrefix: over(results, 'prefix'),
@@ -97,13 +98,13 @@ async function measureHalfLoad(
     return Math.round(highest(rows.map(({ perSecond }) => perSecond)) / 2);
   };
   const measured = contenders.filter(({ subject }) => HALF_LOAD_SUBJECTS.includes(subject));
-  const table = await inRounds(plan.rounds, measured, (contender) =>
-    contender.paced(half(contender.subject), plan),
+  const table = await inRoundsOfProcesses(plan, measured, (contender, process) =>
+    contender.paced(process, half(contender.subject), plan),
   );
-  return table.map(({ item: { subject }, results }) => ({
+  return table.map(({ item: { subject }, unsettled, results }) => ({
     subject,
     perSecond: half(subject),
-    errors: errors(results),
+    errors: errors([...unsettled, ...results]),
     ...latency(results),
   }));
 }
@@ -113,8 +114,9 @@ async function measureConnections(
   plan: Plan,
 ): Promise<ConnectionRow[]> {
   const measured = contenders.filter(({ subject }) => HANDSHAKE_SUBJECTS.includes(subject));
-  const table = await inRounds(plan.sideRounds, measured, (contender) =>
-    contender.connecting(HANDSHAKES_AT_ONCE, plan),
+  const turns = { ...plan, rounds: plan.sideRounds, settling: 0 };
+  const table = await inRoundsOfProcesses(turns, measured, (contender, process) =>
+    contender.connecting(process, HANDSHAKES_AT_ONCE, plan),
   );
   return table.map(({ item: { subject }, results }) => {
     const { perSecond, perCpuSecond } = rates(results);
@@ -128,12 +130,11 @@ function perCpuSecond({ answers, cpuSeconds }: LoadResult): number {
 
 function rates(
   results: readonly LoadResult[],
-): Pick<ThroughputRow, 'perSecond' | 'perCpuSecond' | 'busy' | 'errors'> {
+): Pick<ThroughputRow, 'perSecond' | 'perCpuSecond' | 'busy'> {
   return {
     perSecond: median(results.map(({ answers, seconds }) => answers / seconds)),
     perCpuSecond: median(results.map(perCpuSecond)),
     busy: median(results.map(({ cpuSeconds, seconds }) => cpuSeconds / seconds)),
-    errors: errors(results),
   };
 }
 
