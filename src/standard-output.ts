@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type DestinationStream, pino } from 'pino';
 
 /** Lines wait for so many characters, or so many milliseconds, whichever comes first. */
-const WRITE_LENGTH = 65_536;
+const WRITE_LENGTH = 16_384;
 const WRITE_INTERVAL = 50;
+/** Bytes. A pipe holds no more: what is longer would wait in its thread for somebody to read. */
+const LONGEST_WRITE = 65_536;
 /**
  * Bytes that wait for somebody to read them. What comes then is dropped: without an end to it the process
  * would be killed for its memory, and all that waits would be lost.
@@ -44,7 +46,7 @@ export function createStandardOutput({ onLost, onReadAgain }: LossListeners): St
     contentMode: 'buffer',
     // Writes at once what it is given; with 0, its flush would not wait for a write in flight.
     minLength: 1,
-    maxWrite: 2 * WRITE_LENGTH,
+    maxWrite: LONGEST_WRITE,
     maxLength: BACKLOG,
   }) as unknown as ByteDestination;
   let lost = 0;
