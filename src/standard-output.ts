@@ -4,7 +4,10 @@ import { type DestinationStream, pino } from 'pino';
 /** Lines wait for so many characters, or so many milliseconds, whichever comes first. */
 const WRITE_LENGTH = 16_384;
 const WRITE_INTERVAL = 50;
-/** Bytes. A pipe holds no more: what is longer would wait in its thread for somebody to read. */
+/**
+ * Bytes that hand-overs are put together up to, where somebody reads slowly. A pipe holds no more: what is
+ * longer would wait in its thread for the reader.
+ */
 const LONGEST_WRITE = 65_536;
 /**
  * Bytes that wait for somebody to read them. What comes then is dropped: without an end to it the process

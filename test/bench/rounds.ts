@@ -42,11 +42,11 @@ export async function inRoundsOfProcesses<Item, Result>(
   const roundsBefore = (process: number): number => Math.ceil((rounds * process) / processes);
   for (let process = 0; process < processes; process += 1) {
     const share = roundsBefore(process + 1) - roundsBefore(process);
-    const settled = share === 0 ? 0 : settling;
-    const turns = await inRounds(settled + share, table, ({ item }) => measure(item, process));
+    if (share === 0) continue;
+    const turns = await inRounds(settling + share, table, ({ item }) => measure(item, process));
     for (const { item: row, results } of turns) {
-      row.unsettled.push(...results.slice(0, settled));
-      row.results.push(...results.slice(settled));
+      row.unsettled.push(...results.slice(0, settling));
+      row.results.push(...results.slice(settling));
     }
   }
   return table;

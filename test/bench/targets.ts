@@ -14,9 +14,9 @@ export interface TargetResult {
 }
 
 const MAP_OBSTACLE =
-  'Most of what a map of 100,000 entries costs, one of 10,000 costs as well (see full load): answers, annotations and log lines name the map and the digests of its targets, and are longer for that (see audit log and metrics).';
+  'Most of what a map of 100,000 entries costs, one of 10,000 costs as well (see full load): answers, annotations and log lines name the map and the digests of its targets, and are longer for that (see audit log and metrics). Processes of the same program differ by more than that: some with a map are as fast as with a prefix rule, others are not.';
 const PAUSE_OBSTACLE =
-  'While a map is taken into use, the thread that answers works on it for half a millisecond at a time. What makes the slowest review wait is, most of all, that this thread is ready to run and its processor is taken (see another map, waiting): a trace of the kernel’s scheduler (perf sched) shows two kinds of threads there, each about half of the time: the background thread of V8, and threads of the machine’s own kernel, which are let go on to the end of a time slice. With V8’s background work off (--single-threaded-gc) the wait is as long. Then come garbage collections. The floor makes a review wait about as long as a server with a map that is not replaced (see floor).';
+  'While a map is taken into use, the thread that answers works on it for half a millisecond at a time. What makes the slowest review wait is, most of all, that this thread is ready to run and its processor is taken (see another map, waiting): a trace of the kernel’s scheduler (perf sched) shows two kinds of threads there, now more of the one, now of the other: the background thread of V8, and threads of the machine’s own kernel, which are let go on to the end of a time slice. With garbage collected by the answering thread alone (--single-threaded-gc) the wait is as long. Then come garbage collections. The floor makes a review wait about as long as a server with a map that is not replaced (see floor).';
 const LATENCY_OBSTACLE =
   'At half of the full load a review comes alone, costs more than one of many that come together, and keeps the processor busy most of the time. Whenever V8 compiles anew, in a thread of the background on the same processor, reviews queue until it is done; a trace of V8 (--trace-opt --trace-deopt) shows that where an answer is slow.';
 const START_OBSTACLE =
@@ -121,7 +121,7 @@ export function judge(report: Report): TargetResult[] {
   ];
 }
 
-/** The figures of several runs. */
+/** What several runs reached. */
 export interface RunsResult extends TargetResult {
   /** The worst of the runs. */
   readonly measured: number;
