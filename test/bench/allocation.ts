@@ -26,15 +26,15 @@ async function measureSubject(
   const { cpu } = running.process;
   await warmUpLoad(running.target(), compiling);
   await running.process.ask('begin');
-  const load = { connections: CONNECTIONS, seconds, warmUp: 0, cpu };
-  const { total, cpuSeconds } = await fullLoad(running.target(), load);
+  const load = { connections: CONNECTIONS, seconds, cpu };
+  const { answers, cpuSeconds } = await fullLoad(running.target(), load);
   const { allocated, collections } = (await running.process.ask('end')) as {
     allocated: number;
     collections: number;
   };
   return {
     subject,
-    bytes: allocated / total,
+    bytes: allocated / answers,
     collectionsPerSecond: collections / cpuSeconds,
   };
 }

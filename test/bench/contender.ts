@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.ts';
 import { readMetric } from './http.ts';
-import { connectionLoad, fullLoad, type LoadResult, pacedLoad, warmUpLoad } from './load.ts';
+import { connectionLoad, FullLoad, type LoadResult, pacedLoad, warmUpLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { AuditRow } from './report.ts';
+import type { Turns } from './rounds.ts';
 import { median, sum } from './statistics.ts';
 import type { Subject } from './subjects.ts';
 import type { Running, Testbed } from './testbed.ts';
@@ -53,12 +54,21 @@ export class Contender implements AsyncDisposable {
     }
   }
 
-  async full(process: number, connections: number, plan: Plan): Promise<LoadResult> {
-    return this.#load(fullLoad, process, connections, plan);
+  /** Turns of so many seconds each, over connections that stay open. */
+  async full(process: number, connections: number, seconds: number): Promise<Turns<LoadResult>> {
+    const running = this.#running(process);
+    const { cpu } = running.process;
+    const load = await FullLoad.open(running.target(), { connections, cpu });
+    return {
+      measure: () => this.#count(load.turn(seconds)),
+      close: () => load[Symbol.dispose](),
+    };
   }
 
-  async connecting(process: number, connections: number, plan: Plan): Promise<LoadResult> {
-    return this.#load(connectionLoad, process, connections, plan);
+  async connecting(process: number, connections: number, { seconds }: Plan): Promise<LoadResult> {
+    const running = this.#running(process);
+    const { cpu } = running.process;
+    return this.#count(connectionLoad(running.target(), { connections, seconds, cpu }));
   }
 
   /** Latencies in milliseconds at an even pace, and how many answers were wrong. */
@@ -132,16 +142,9 @@ export class Contender implements AsyncDisposable {
     return connection.answerBytes;
   }
 
-  async #load(
-    load: typeof fullLoad,
-    process: number,
-    connections: number,
-    { seconds, warmUp }: Plan,
-  ): Promise<LoadResult> {
-    const running = this.#running(process);
-    const { cpu } = running.process;
-    const result = await load(running.target(), { connections, seconds, warmUp, cpu });
-    this.#answers += result.total;
+  async #count(load: Promise<LoadResult>): Promise<LoadResult> {
+    const result = await load;
+    this.#answers += result.answers;
     return result;
   }
 }

@@ -1,11 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { sumMetric } from './http.ts';
-import {
-  parseCpuSeconds,
-  parseMebibytes,
-  parseRunTime,
-  parseWaitingTime,
-} from './process-figures.ts';
+import { parseMebibytes, parseRunTime, parseWaitingTime } from './process-figures.ts';
 import { parseProcessorList } from './processors.ts';
 import { productionArgs } from './production.ts';
 
@@ -17,13 +12,6 @@ describe('parseProcessorList', () => {
     ['', []],
   ])('reads %j', (list, expected) => {
     expect(parseProcessorList(list)).toEqual(expected);
-  });
-});
-
-describe('parseCpuSeconds', () => {
-  it('adds user and system time, whatever the name of the process', () => {
-    const stat = '4711 (node) S (x) S 1 4711 4711 0 -1 4194560 9 0 0 0 250 50 0 0 20 0 11 0 100';
-    expect(parseCpuSeconds(stat)).toBe(3);
   });
 });
 

@@ -1,35 +1,64 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { Connection, type Target } from './connection.ts';
 
-/** What one load did to a server, from the end of its warm-up to its own end. */
+/** What one load did to a server. */
 export interface LoadResult {
   readonly answers: number;
-  /** Answers that were wrong, by status or by patch; in the warm-up as well. */
+  /** Answers that were wrong, by status or by patch. */
   readonly errors: number;
   readonly seconds: number;
   /** Processor time of the server. */
   readonly cpuSeconds: number;
   /** Milliseconds, in the order of the answers. */
   readonly latencies: readonly number[];
-  /** All answers, those of the warm-up included. */
-  readonly total: number;
 }
 
 export interface LoadOptions {
   readonly connections: number;
-  /** Measured time. */
   readonly seconds: number;
-  /** Seconds of load before that. */
-  readonly warmUp: number;
   /** Processor time of the server so far, in seconds. */
   readonly cpu: () => number;
 }
 
-/** Sends the next review on each connection as soon as the last one was answered: all that the server can do. */
-export async function fullLoad(target: Target, options: LoadOptions): Promise<LoadResult> {
-  return withConnections(target, options.connections, (connections) =>
-    record(options, connections, (connection) => connection.ask()),
-  );
+/** For a server that has answered to come to rest, in milliseconds: only then its processor time is exact. */
+const REST = 5;
+
+/**
+ * Sends the next review on each connection as soon as the last one was answered: all that the server can
+ * do. It comes in turns, between which the connections stay open.
+ */
+export class FullLoad implements Disposable {
+  readonly #connections: readonly Connection[];
+  readonly #cpu: () => number;
+
+  private constructor(connections: readonly Connection[], cpu: () => number) {
+    this.#connections = connections;
+    this.#cpu = cpu;
+  }
+
+  static async open(
+    target: Target,
+    { connections, cpu }: Omit<LoadOptions, 'seconds'>,
+  ): Promise<FullLoad> {
+    return new FullLoad(await openConnections(target, connections), cpu);
+  }
+
+  async turn(seconds: number): Promise<LoadResult> {
+    return record({ seconds, cpu: this.#cpu }, this.#connections, (connection) => connection.ask());
+  }
+
+  [Symbol.dispose](): void {
+    closeAll(this.#connections);
+  }
+}
+
+/** A full load of one turn. */
+export async function fullLoad(
+  target: Target,
+  { seconds, ...options }: LoadOptions,
+): Promise<LoadResult> {
+  using load = await FullLoad.open(target, options);
+  return await load.turn(seconds);
 }
 
 /** How many connections full load is measured over; a warm-up has them in turn. */
@@ -46,19 +75,25 @@ export async function warmUpLoad(target: Target, seconds: number): Promise<numbe
   let answers = 0;
   for (let spell = 0; spell * SPELL < seconds; spell += 1) {
     const connections = CONNECTION_COUNTS[spell % CONNECTION_COUNTS.length] ?? NaN;
-    const options = { connections, seconds: SPELL, warmUp: 0, cpu: () => NaN };
-    const { total, errors } = await fullLoad(target, options);
-    if (errors > 0) throw new Error(`${errors} of ${total} answers were wrong in a warm-up`);
-    answers += total;
+    const spent = await fullLoad(target, { connections, seconds: SPELL, cpu: () => NaN });
+    if (spent.errors > 0) {
+      throw new Error(`${spent.errors} of ${spent.answers} answers were wrong in a warm-up`);
+    }
+    answers += spent.answers;
   }
   return answers;
 }
 
 /** Opens a connection for each review, so many at a time. Latency counts from before the handshake. */
 export async function connectionLoad(target: Target, options: LoadOptions): Promise<LoadResult> {
-  return record(options, Array.from({ length: options.connections }), () =>
-    withConnections(target, 1, async ([connection]) => connection?.ask()),
-  );
+  return record(options, Array.from({ length: options.connections }), async () => {
+    const connection = await Connection.open(target);
+    try {
+      return await connection.ask();
+    } finally {
+      connection.close();
+    }
+  });
 }
 
 /** An answer to a paced load. */
@@ -86,69 +121,63 @@ export async function pacedLoad(
   during: () => Promise<void>,
 ): Promise<void> {
   const interval = 1000 / perSecond;
-  await withConnections(target, count, async (connections) => {
-    let isOver = false;
-    let next = performance.now();
-    const run = async (connection: Connection): Promise<void> => {
-      for (;;) {
-        const due = next;
-        next += interval;
-        // A timer would be late by up to a millisecond.
-        while (performance.now() < due && !isOver) await turn();
-        if (isOver) return;
-        const answer = await connection.ask();
-        onSample({ due, answered: performance.now(), answer });
-      }
-    };
+  const connections = await openConnections(target, count);
+  let isOver = false;
+  let next = performance.now();
+  const run = async (connection: Connection): Promise<void> => {
+    for (;;) {
+      const due = next;
+      next += interval;
+      // A timer would be late by up to a millisecond.
+      while (performance.now() < due && !isOver) await turn();
+      if (isOver) return;
+      const answer = await connection.ask();
+      onSample({ due, answered: performance.now(), answer });
+    }
+  };
+  try {
     const end = during().finally(() => (isOver = true));
     await Promise.all([end, ...connections.map(run)]);
-  });
-}
-
-/** Opens connections, hands them over and closes them. */
-async function withConnections<Result>(
-  target: Target,
-  count: number,
-  use: (connections: readonly Connection[]) => Promise<Result>,
-): Promise<Result> {
-  const connections = await Promise.all(
-    Array.from({ length: count }, () => Connection.open(target)),
-  );
-  try {
-    return await use(connections);
   } finally {
-    for (const connection of connections) {
-      connection.close();
-    }
+    closeAll(connections);
   }
 }
 
-/** Asks in as many endless loops as there are askers, and measures the time after the warm-up. */
+function openConnections(target: Target, count: number): Promise<Connection[]> {
+  return Promise.all(Array.from({ length: count }, () => Connection.open(target)));
+}
+
+function closeAll(connections: readonly Connection[]): void {
+  for (const connection of connections) {
+    connection.close();
+  }
+}
+
+/** Asks in as many loops as there are askers, until the time is over and all have their answers. */
 async function record<Asker>(
-  { warmUp, seconds, cpu }: LoadOptions,
+  { seconds, cpu }: Omit<LoadOptions, 'connections'>,
   askers: readonly Asker[],
   ask: (asker: Asker) => Promise<string | undefined>,
 ): Promise<LoadResult> {
   const latencies: number[] = [];
-  let [errors, total] = [0, 0];
-  let phase: 'warm-up' | 'measured' | 'over' = 'warm-up';
+  let errors = 0;
+  const [begun, cpuBefore] = [performance.now(), cpu()];
+  const end = begun + seconds * 1000;
   const run = async (asker: Asker): Promise<void> => {
-    while (phase !== 'over') {
-      const begun = performance.now();
+    for (let sent = performance.now(); sent < end; sent = performance.now()) {
       const answer = await ask(asker);
-      if (phase === 'measured') latencies.push(performance.now() - begun);
-      total += 1;
+      latencies.push(performance.now() - sent);
       if (answer === undefined) errors += 1;
     }
   };
-  const measure = async (): Promise<{ seconds: number; cpuSeconds: number }> => {
-    await sleep(warmUp * 1000);
-    const [begun, cpuBefore] = [performance.now(), cpu()];
-    phase = 'measured';
-    await sleep(seconds * 1000);
-    phase = 'over';
-    return { seconds: (performance.now() - begun) / 1000, cpuSeconds: cpu() - cpuBefore };
+  await Promise.all(askers.map(run));
+  const spent = (performance.now() - begun) / 1000;
+  await sleep(REST);
+  return {
+    answers: latencies.length,
+    errors,
+    seconds: spent,
+    cpuSeconds: cpu() - cpuBefore,
+    latencies,
   };
-  const [measured] = await Promise.all([measure(), ...askers.map(run)]);
-  return { ...measured, answers: latencies.length, errors, total, latencies };
 }

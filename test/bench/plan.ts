@@ -1,9 +1,15 @@
+/**
+ * Turns that a round of full load is cut into: what the machine does beside it changes within a second, and
+ * harms two servers alike only where their turns come right after each other.
+ */
+export const TURNS_PER_ROUND = 4;
+
 /** How long and how often things are measured. */
 export interface Plan {
   readonly name: 'full' | 'quick';
-  /** Seconds of one measurement under load. */
+  /** Seconds of one round under load. */
   readonly seconds: number;
-  /** Seconds of load before each of them. */
+  /** Seconds of load at an even pace before each of them. */
   readonly warmUp: number;
   /** Seconds of load on each process before the first of them, in which V8 compiles what is used most. */
   readonly compiling: number;
@@ -25,7 +31,7 @@ export const FULL: Plan = {
   warmUp: 0.15,
   compiling: 5,
   settling: 2,
-  processes: 6,
+  processes: 12,
   rounds: 36,
   sideRounds: 6,
   starts: 11,

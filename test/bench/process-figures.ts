@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { sum } from './statistics.ts';
 
-/** Of user and system time in /proc, on every Linux that Node.js runs on. */
-const TICKS_PER_SECOND = 100;
-
-/** User and system time that all threads of a process took so far, in seconds. */
+/**
+ * Time that the threads of a process ran so far, in seconds; exact where they rest, and else up to a tick
+ * of the kernel late. /proc/PID/stat counts in hundredths of a second, which is too coarse for a turn.
+ */
 export function cpuSeconds(pid: number): number {
-  return parseCpuSeconds(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  return runTime(pid, threadsOf(pid)) / 1000;
 }
 
 /**
@@ -13,11 +14,9 @@ export function cpuSeconds(pid: number): number {
  * collects garbage in the background.
  */
 export function backgroundTime(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => thread !== String(pid));
-  return threads.reduce(
-    (sum, thread) =>
-      sum + parseRunTime(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8')),
-    0,
+  return runTime(
+    pid,
+    threadsOf(pid).filter((thread) => thread !== String(pid)),
   );
 }
 
@@ -32,10 +31,17 @@ export function residentMemory(pid: number): { readonly now: number; readonly pe
   return { now: parseMebibytes(status, 'VmRSS'), peak: parseMebibytes(status, 'VmHWM') };
 }
 
-/** Reads proc_pid_stat(5); the name in its second field may hold blanks and parentheses. */
-export function parseCpuSeconds(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+function threadsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`);
+}
+
+/** In milliseconds. */
+function runTime(pid: number, threads: readonly string[]): number {
+  return sum(
+    threads.map((thread) =>
+      parseRunTime(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8')),
+    ),
+  );
 }
 
 /** Reads the first field of /proc/PID/schedstat, in milliseconds. */

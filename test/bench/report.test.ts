@@ -218,7 +218,7 @@ describe('the report', () => {
   it('says how many processes of each server took part', () => {
     const { rounds, seconds, processes, settling } = FULL;
     expect(renderText([GOOD])).toContain(
-      `${rounds} rounds in turns of ${seconds} s, which ${processes} processes of each server had one after the other, each after ${settling} more`,
+      `${rounds} rounds of ${seconds} s, those of full load in 4 turns each; ${processes} processes of each server had theirs one after the other, each after ${settling} more`,
     );
   });
 

@@ -22,25 +22,28 @@ describe('rounds of processes', () => {
     const table = await inRoundsOfProcesses(
       { rounds, processes, settling },
       ['a', 'b'],
-      (item, process) => {
-        order.push(`${item}${process}`);
-        return Promise.resolve(order.length);
-      },
+      (item, process) => ({
+        measure: () => {
+          order.push(`${item}${process}`);
+          return Promise.resolve(order.length);
+        },
+        close: () => order.push(`-${item}${process}`),
+      }),
     );
     return { order, table };
   };
 
-  it('give each process its share in a row, after some that do not count', async () => {
+  it('give each process its share in a row, after some that do not count, and close it then', async () => {
     const { order, table } = await turns(3, 2, 1);
-    expect(order.join(' ')).toBe('a0 b0 b0 a0 a0 b0 a1 b1 b1 a1');
+    expect(order.join(' ')).toBe('a0 b0 b0 a0 a0 b0 -a0 -b0 a1 b1 b1 a1 -a1 -b1');
     expect(table).toEqual([
-      { item: 'a', unsettled: [1, 7], results: [4, 5, 10] },
-      { item: 'b', unsettled: [2, 8], results: [3, 6, 9] },
+      { item: 'a', unsettled: [1, 9], results: [4, 5, 12] },
+      { item: 'b', unsettled: [2, 10], results: [3, 6, 11] },
     ]);
   });
 
   it('leave processes out where there are fewer rounds', async () => {
     const { order } = await turns(1, 3, 2);
-    expect(order.join(' ')).toBe('a0 b0 b0 a0 a0 b0');
+    expect(order.join(' ')).toBe('a0 b0 b0 a0 a0 b0 -a0 -b0');
   });
 });

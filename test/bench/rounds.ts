@@ -18,15 +18,24 @@ export async function inRounds<Item, Result>(
   return table;
 }
 
+/** How many rounds there are, for how many processes, and how many each of them has before those that count. */
+export type ProcessRounds = Pick<Plan, 'rounds' | 'processes' | 'settling'>;
+
+/** What a process is measured with, again and again; it is closed when another process has its turn. */
+export interface Turns<Result> {
+  readonly measure: () => Promise<Result>;
+  readonly close?: () => void;
+}
+
 /**
  * The same where several processes of each item take turns, by their index. Each has its share of the
  * rounds in a row, after some that do not count: V8 drops what it compiled for a process that idles for
  * long, and compiles it once more under the next load.
  */
 export async function inRoundsOfProcesses<Item, Result>(
-  { rounds, processes, settling }: Pick<Plan, 'rounds' | 'processes' | 'settling'>,
+  { rounds, processes, settling }: ProcessRounds,
   items: readonly Item[],
-  measure: (item: Item, process: number) => Promise<Result>,
+  open: (item: Item, process: number) => Turns<Result> | Promise<Turns<Result>>,
 ): Promise<
   {
     readonly item: Item;
@@ -43,10 +52,17 @@ export async function inRoundsOfProcesses<Item, Result>(
   for (let process = 0; process < processes; process += 1) {
     const share = roundsBefore(process + 1) - roundsBefore(process);
     if (share === 0) continue;
-    const turns = await inRounds(settling + share, table, ({ item }) => measure(item, process));
-    for (const { item: row, results } of turns) {
-      row.unsettled.push(...results.slice(0, settling));
-      row.results.push(...results.slice(settling));
+    const opened = await Promise.all(
+      table.map(async (row) => ({ row, turns: await open(row.item, process) })),
+    );
+    try {
+      const measured = await inRounds(settling + share, opened, ({ turns }) => turns.measure());
+      for (const { item, results } of measured) {
+        item.row.unsettled.push(...results.slice(0, settling));
+        item.row.results.push(...results.slice(settling));
+      }
+    } finally {
+      for (const { turns } of opened) turns.close?.();
     }
   }
   return table;

@@ -1,5 +1,5 @@
-import { fullLoad, warmUpLoad } from './load.ts';
-import type { Plan } from './plan.ts';
+import { FullLoad, warmUpLoad } from './load.ts';
+import { type Plan, TURNS_PER_ROUND } from './plan.ts';
 import type { Report, ScalingRow } from './report.ts';
 import {
   capturedReview,
@@ -19,21 +19,29 @@ const BYTES = [4_000, 16_000, 64_000, 256_000, 1_000_000, 2_900_000];
 /** What a review costs by the number of its containers, and by its size. */
 export async function measureScaling(
   testbed: Testbed,
-  { sideRounds, warmUp, compiling, seconds }: Plan,
+  plan: Plan,
 ): Promise<Pick<Report, 'containers' | 'bodies'>> {
   await using running = await testbed.start('prefix');
   const { cpu } = running.process;
-  const options = { connections: CONNECTIONS, seconds, warmUp, cpu };
+  const seconds = plan.seconds / TURNS_PER_ROUND;
   // The first loads would pay for compiling what the later ones use.
-  await warmUpLoad(running.target(capturedReview()), compiling);
+  await warmUpLoad(running.target(capturedReview()), plan.compiling);
 
   const measure = async (reviews: readonly SampleReview[]): Promise<ScalingRow[]> => {
-    const table = await inRounds(sideRounds, reviews, (review) =>
-      fullLoad(running.target(review), options),
-    );
-    return table.map(({ item: { rewrites, body }, results }) => ({
-      containers: rewrites,
-      bytes: body.length,
+    using loads = new DisposableStack();
+    const open = async (
+      review: SampleReview,
+    ): Promise<{ review: SampleReview; load: FullLoad }> => {
+      const target = running.target(review);
+      const load = loads.use(await FullLoad.open(target, { connections: CONNECTIONS, cpu }));
+      return { review, load };
+    };
+    const opened = await Promise.all(reviews.map(open));
+    const turns = plan.sideRounds * TURNS_PER_ROUND;
+    const table = await inRounds(turns, opened, ({ load }) => load.turn(seconds));
+    return table.map(({ item: { review }, results }) => ({
+      containers: review.rewrites,
+      bytes: review.body.length,
       cpu: median(results.map(({ cpuSeconds, answers }) => (1e6 * cpuSeconds) / answers)),
       errors: sum(results.map(({ errors }) => errors)),
     }));

@@ -1,3 +1,4 @@
+import { TURNS_PER_ROUND } from './plan.ts';
 import type { Report } from './report.ts';
 import { SUBJECTS } from './subjects.ts';
 import { isMet, judgeRuns, type RunsResult } from './targets.ts';
@@ -44,7 +45,7 @@ export function describeRuns(reports: readonly Report[]): string {
   const processes =
     plan.processes === 1
       ? ''
-      : `, which ${plan.processes} processes of each server had one after the other, each after ${plan.settling} more that do not count`;
+      : `; ${plan.processes} processes of each server had theirs one after the other, each after ${plan.settling} more that do not count`;
   const several =
     reports.length === 1
       ? []
@@ -54,7 +55,7 @@ export function describeRuns(reports: readonly Report[]): string {
   return [
     `${machine.processor}, ${machine.processors} processors, ${fixed(machine.memoryGibibytes, 0)} GiB, Linux ${machine.kernel}, Node.js ${machine.node}, ${date.slice(0, 10)}.`,
     pinned,
-    `A ${plan.name} run: ${plan.rounds} rounds in turns of ${plan.seconds} s${processes}; figures, and ratios (×), are medians of the rounds.`,
+    `A ${plan.name} run: ${plan.rounds} rounds of ${plan.seconds} s, those of full load in ${TURNS_PER_ROUND} turns each${processes}. Figures, and ratios (×), are medians, and latencies at full load those of all answers together.`,
     ...several,
   ].join(' ');
 }

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Contender } from './contender.ts';
 import { CONNECTION_COUNTS, type LoadResult } from './load.ts';
-import type { Plan } from './plan.ts';
+import { type Plan, TURNS_PER_ROUND } from './plan.ts';
 import type { ConnectionRow, HalfLoadRow, Latency, Report, ThroughputRow } from './report.ts';
-import { inRoundsOfProcesses } from './rounds.ts';
+import { inRoundsOfProcesses, type ProcessRounds } from './rounds.ts';
 import { highest, median, medianRatio, percentile, sum } from './statistics.ts';
 import { ALL_SUBJECTS, isProgram, type Subject } from './subjects.ts';
 import type { Testbed } from './testbed.ts';
 
-/** The order of the turns: what is compared stands side by side, since the machine changes within seconds. */
+/** The order of the turns: what is compared stands side by side. */
 const TURNS: readonly Subject[] = ['fastify', 'floor', 'map-10k', 'prefix', 'map-100k'];
 const HALF_LOAD_SUBJECTS: readonly Subject[] = ['floor', 'prefix', 'map-100k'];
 const HANDSHAKE_SUBJECTS: readonly Subject[] = ['floor', 'fastify', 'prefix'];
@@ -66,8 +66,8 @@ async function measureThroughput(
   const turns = contenders.toSorted(
     (one, other) => TURNS.indexOf(one.subject) - TURNS.indexOf(other.subject),
   );
-  const measured = await inRoundsOfProcesses(plan, turns, (contender, process) =>
-    contender.full(process, connections, plan),
+  const measured = await inRoundsOfProcesses(inTurns(plan), turns, (contender, process) =>
+    contender.full(process, connections, plan.seconds / TURNS_PER_ROUND),
   );
   const table = measured.toSorted(
     (one, other) => contenders.indexOf(one.item) - contenders.indexOf(other.item),
@@ -84,8 +84,17 @@ async function measureThroughput(
     overFloor: over(results, 'floor'),
     overFastify: over(results, 'fastify'),
     overPrefix: over(results, 'prefix'),
-    ...latency(results),
+    // A turn has too few answers for the slowest one in a thousand.
+    ...latency([{ latencies: results.flatMap(({ latencies }) => latencies) }]),
   }));
+}
+
+function inTurns({ processes, rounds, settling }: Plan): ProcessRounds {
+  return {
+    processes,
+    rounds: rounds * TURNS_PER_ROUND,
+    settling: settling * TURNS_PER_ROUND,
+  };
 }
 
 async function measureHalfLoad(
@@ -98,9 +107,9 @@ async function measureHalfLoad(
     return Math.round(highest(rows.map(({ perSecond }) => perSecond)) / 2);
   };
   const measured = contenders.filter(({ subject }) => HALF_LOAD_SUBJECTS.includes(subject));
-  const table = await inRoundsOfProcesses(plan, measured, (contender, process) =>
-    contender.paced(process, half(contender.subject), plan),
-  );
+  const table = await inRoundsOfProcesses(plan, measured, (contender, process) => ({
+    measure: () => contender.paced(process, half(contender.subject), plan),
+  }));
   return table.map(({ item: { subject }, unsettled, results }) => ({
     subject,
     perSecond: half(subject),
@@ -114,13 +123,13 @@ async function measureConnections(
   plan: Plan,
 ): Promise<ConnectionRow[]> {
   const measured = contenders.filter(({ subject }) => HANDSHAKE_SUBJECTS.includes(subject));
-  const turns = { ...plan, rounds: plan.sideRounds, settling: 0 };
-  const table = await inRoundsOfProcesses(turns, measured, (contender, process) =>
-    contender.connecting(process, HANDSHAKES_AT_ONCE, plan),
-  );
-  return table.map(({ item: { subject }, results }) => {
+  const turns = { ...plan, rounds: plan.sideRounds };
+  const table = await inRoundsOfProcesses(turns, measured, (contender, process) => ({
+    measure: () => contender.connecting(process, HANDSHAKES_AT_ONCE, plan),
+  }));
+  return table.map(({ item: { subject }, unsettled, results }) => {
     const { perSecond, perCpuSecond } = rates(results);
-    return { subject, perSecond, perCpuSecond, errors: errors(results) };
+    return { subject, perSecond, perCpuSecond, errors: errors([...unsettled, ...results]) };
   });
 }
 
