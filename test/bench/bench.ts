@@ -17,7 +17,7 @@ import { measureUnderLoad } from './under-load.ts';
 
 const { values } = parseArgs({
   options: {
-    /** Three minutes in place of fifteen. */
+    /** Three minutes in place of twenty. */
     quick: { type: 'boolean', default: false },
     /** Of one measurement under load. */
     seconds: { type: 'string' },
