@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.ts';
 import { readMetric } from './http.ts';
-import { connectionLoad, FullLoad, type LoadResult, pacedLoad, warmUpLoad } from './load.ts';
+import { connectionLoad, type LoadResult, openFullLoad, pacedLoad, warmUpLoad } from './load.ts';
 import type { Plan } from './plan.ts';
 import type { AuditRow } from './report.ts';
 import type { Turns } from './rounds.ts';
@@ -58,11 +58,8 @@ export class Contender implements AsyncDisposable {
   async full(process: number, connections: number, seconds: number): Promise<Turns<LoadResult>> {
     const running = this.#running(process);
     const { cpu } = running.process;
-    const load = await FullLoad.open(running.target(), { connections, cpu });
-    return {
-      measure: () => this.#count(load.turn(seconds)),
-      close: () => load[Symbol.dispose](),
-    };
+    const load = await openFullLoad(running.target(), { connections, seconds, cpu });
+    return { ...load, measure: () => this.#count(load.measure()) };
   }
 
   async connecting(process: number, connections: number, { seconds }: Plan): Promise<LoadResult> {

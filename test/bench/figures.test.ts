@@ -1,6 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { sumMetric } from './http.ts';
-import { parseMebibytes, parseRunTime, parseWaitingTime } from './process-figures.ts';
+import {
+  backgroundTime,
+  cpuSeconds,
+  parseMebibytes,
+  parseRunTime,
+  parseWaitingTime,
+} from './process-figures.ts';
 import { parseProcessorList } from './processors.ts';
 import { productionArgs } from './production.ts';
 
@@ -12,6 +18,19 @@ describe('parseProcessorList', () => {
     ['', []],
   ])('reads %j', (list, expected) => {
     expect(parseProcessorList(list)).toEqual(expected);
+  });
+});
+
+// There is no /proc elsewhere.
+const onLinux = process.platform === 'linux' ? describe : describe.skip;
+
+onLinux('cpuSeconds', () => {
+  it('counts the first thread of a process, and those of the background', () => {
+    const before = cpuSeconds(process.pid);
+    const begun = process.cpuUsage();
+    while (process.cpuUsage(begun).user < 100_000);
+    expect(cpuSeconds(process.pid) - before).toBeGreaterThan(0.05);
+    expect(cpuSeconds(process.pid)).toBeGreaterThan(backgroundTime(process.pid) / 1000);
   });
 });
 

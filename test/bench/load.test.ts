@@ -6,7 +6,14 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../support/certificates.ts';
 import { expectConstant } from './answer-check.ts';
 import { buildTarget, type Target } from './connection.ts';
-import { connectionLoad, FullLoad, fullLoad, pacedLoad, type Sample, warmUpLoad } from './load.ts';
+import {
+  connectionLoad,
+  fullLoad,
+  openFullLoad,
+  pacedLoad,
+  type Sample,
+  warmUpLoad,
+} from './load.ts';
 import { capturedReview } from './reviews.ts';
 import { CONSTANT_ANSWER } from './yardsticks/constant-answer.ts';
 
@@ -59,10 +66,11 @@ describe('a full load', () => {
   });
 
   it('keeps its connections open between its turns, and counts each turn for itself', async () => {
-    using load = await FullLoad.open(target, SHORT);
-    const first = await load.turn(0.05);
+    const load = await openFullLoad(target, SHORT);
+    const first = await load.measure();
     await sleep(20);
-    const second = await load.turn(0.05);
+    const second = await load.measure();
+    load.close();
     expect(first.answers + second.answers).toBe(requests);
     expect(connections).toBe(SHORT.connections);
   });

@@ -1,5 +1,6 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { Connection, type Target } from './connection.ts';
+import type { Turns } from './rounds.ts';
 
 /** What one load did to a server. */
 export interface LoadResult {
@@ -15,6 +16,7 @@ export interface LoadResult {
 
 export interface LoadOptions {
   readonly connections: number;
+  /** Of one turn. */
   readonly seconds: number;
   /** Processor time of the server so far, in seconds. */
   readonly cpu: () => number;
@@ -27,38 +29,25 @@ const REST = 5;
  * Sends the next review on each connection as soon as the last one was answered: all that the server can
  * do. It comes in turns, between which the connections stay open.
  */
-export class FullLoad implements Disposable {
-  readonly #connections: readonly Connection[];
-  readonly #cpu: () => number;
-
-  private constructor(connections: readonly Connection[], cpu: () => number) {
-    this.#connections = connections;
-    this.#cpu = cpu;
-  }
-
-  static async open(
-    target: Target,
-    { connections, cpu }: Omit<LoadOptions, 'seconds'>,
-  ): Promise<FullLoad> {
-    return new FullLoad(await openConnections(target, connections), cpu);
-  }
-
-  async turn(seconds: number): Promise<LoadResult> {
-    return record({ seconds, cpu: this.#cpu }, this.#connections, (connection) => connection.ask());
-  }
-
-  [Symbol.dispose](): void {
-    closeAll(this.#connections);
-  }
+export async function openFullLoad(
+  target: Target,
+  { connections: count, ...options }: LoadOptions,
+): Promise<Required<Turns<LoadResult>>> {
+  const connections = await openConnections(target, count);
+  return {
+    measure: () => record(options, connections, (connection) => connection.ask()),
+    close: () => closeAll(connections),
+  };
 }
 
 /** A full load of one turn. */
-export async function fullLoad(
-  target: Target,
-  { seconds, ...options }: LoadOptions,
-): Promise<LoadResult> {
-  using load = await FullLoad.open(target, options);
-  return await load.turn(seconds);
+export async function fullLoad(target: Target, options: LoadOptions): Promise<LoadResult> {
+  const load = await openFullLoad(target, options);
+  try {
+    return await load.measure();
+  } finally {
+    load.close();
+  }
 }
 
 /** How many connections full load is measured over; a warm-up has them in turn. */

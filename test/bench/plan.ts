@@ -17,7 +17,7 @@ export interface Plan {
   readonly settling: number;
   /** How many processes of each subject take turns: two of the same program differ by some percent. */
   readonly processes: number;
-  /** How often each subject has its turn, at full load and at half of it. */
+  /** How many rounds there are, at full load and at half of it. */
   readonly rounds: number;
   /** The same for new connections, and for reviews of several sizes. */
   readonly sideRounds: number;
